@@ -28,7 +28,8 @@ type Object struct {
 }
 
 // Range is a part of an object in bytes. The zero Range is the whole object; Length 0 with an Offset means
-// from there to the end.
+// from there to the end. What lies beyond the end reads as nothing (no error); a negative number is an
+// InvalidInput fault.
 type Range struct{ Offset, Length int64 }
 
 // PutOptions: the zero value overwrites.
@@ -38,9 +39,9 @@ type PutOptions struct {
 	IfAbsent bool
 }
 
-// Store reads and writes whole objects under slash-separated keys ("a/b.json": no leading slash, no empty,
-// "." or ".." segment; anything else is an InvalidInput fault). All methods may be called concurrently, honour ctx, and return once what they
-// wrote is durable.
+// Store reads and writes whole objects under slash-separated keys (see CheckKey; a bad key is an
+// InvalidInput fault). All methods may be called concurrently, honour ctx, and return once what they wrote
+// is durable.
 type Store interface {
 	// Open reads an object or a part of it. ErrNotFound when it is not there.
 	Open(ctx context.Context, key string, r Range) (io.ReadCloser, error)
@@ -49,7 +50,8 @@ type Store interface {
 	// Put writes an object completely or not at all.
 	Put(ctx context.Context, key string, body io.Reader, o PutOptions) error
 	// List gives the objects whose key starts with prefix and sorts after `after` ("" for all), in ascending
-	// byte order of the key. A prefix is a string, not a folder: "a/b" also lists "a/bc". A prefix with nothing under it lists nothing. Iteration ends at the first error.
+	// byte order of the key. A prefix is a string, not a folder: "a/b" also lists "a/bc". A prefix with
+	// nothing under it lists nothing. Iteration ends at the first error.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Object, error]
 	// Delete removes an object; one that is not there is no error.
 	Delete(ctx context.Context, key string) error
@@ -62,8 +64,8 @@ type Local interface {
 	Path(key string) (string, error)
 }
 
-// FilePutter is implemented by stores that take a local file without copying it. The file at path is gone
-// or shared afterwards: the caller must not write to it again.
+// FilePutter is implemented by stores that take a local file without copying it. After success the file at
+// path is gone or shared: the caller must not write to it again. See the function PutFile.
 type FilePutter interface {
 	PutFile(ctx context.Context, key, path string, o PutOptions) error
 }
