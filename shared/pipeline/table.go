@@ -1,0 +1,225 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/lakestep/lakestep/shared/contract"
+	"github.com/lakestep/lakestep/shared/document"
+)
+
+// rejectedRows is the bronze table of what could not be split into rows.
+const rejectedRows = "rejected_rows"
+
+func (l *loader) tables(layer Layer, n *document.Node) {
+	if n == nil {
+		return
+	}
+	l.Fields(n, string(layer))
+	for _, m := range n.Members {
+		l.tableName(m.Pos, m.Key)
+		t := &Table{Layer: layer, Name: m.Key, Pos: m.Pos}
+		if layer == Bronze {
+			l.bronze(t, m.Value)
+		} else {
+			l.modelled(t, m.Value)
+		}
+		l.p.Tables = append(l.p.Tables, t)
+	}
+}
+
+func (l *loader) bronze(t *Table, n *document.Node) {
+	f := l.Fields(n, "a bronze table", "description", "stream", "materialized", "columns")
+	f.Require("stream")
+	if t.Name == rejectedRows {
+		l.Add(t.Pos, "", "the name %q belongs to the table of rows that could not be read", t.Name)
+	}
+	if f.Has("description") {
+		t.Description = f.String("description")
+	}
+	t.Materialized = Materialization(f.Choice("materialized", string(Append), string(Append)))
+	t.Stream = f.String("stream")
+	if _, _, ok := l.p.Stream(t.Stream); !ok && t.Stream != "" {
+		l.Add(f.Pos("stream"), document.DidYouMean(t.Stream, l.streamNames()), "there is no stream %q under sources", t.Stream)
+	}
+	t.Columns = f.Strings("columns")
+	seen := map[string]bool{}
+	for _, c := range t.Columns {
+		// Headers are other people's names: only what Delta refuses in a column name is refused.
+		if strings.ContainsAny(c, " ,;{}()\n\t=") || strings.HasPrefix(c, "_") {
+			l.Add(f.Pos("columns"), "no spaces, none of ,;{}()= and no _ at the beginning", "the column name %q is not allowed", c)
+		}
+		if seen[strings.ToLower(c)] {
+			l.Add(f.Pos("columns"), "", "column %q stands twice", c)
+		}
+		seen[strings.ToLower(c)] = true
+	}
+}
+
+func (l *loader) streamNames() []string {
+	var names []string
+	for _, src := range l.p.Sources {
+		for _, s := range src.Streams {
+			names = append(names, src.Name+"."+s.Name)
+		}
+	}
+	return names
+}
+
+// modelled reads a silver or gold table.
+func (l *loader) modelled(t *Table, n *document.Node) {
+	keys := []string{"description", "model", "materialized", "unique_key", "sequence_by", "tracked_columns", "surrogate_key", "history", "quality"}
+	if t.Layer == Silver {
+		keys = append(keys, "quarantine")
+	} else {
+		keys = append(keys, "contract")
+	}
+	f := l.Fields(n, "a "+string(t.Layer)+" table", keys...)
+	f.Require("model", "materialized")
+	if f.Has("description") {
+		t.Description = f.String("description")
+	}
+	t.Materialized = Materialization(f.Choice("materialized", "", string(Append), string(Merge), string(Full), string(SCD2)))
+	t.UniqueKey = l.columns(f, "unique_key")
+	t.SequenceBy = l.columnKey(f, "sequence_by")
+	t.TrackedColumns = l.columns(f, "tracked_columns")
+	t.SurrogateKey = l.columnKey(f, "surrogate_key")
+	l.materialization(f, t)
+	if t.Layer == Silver {
+		t.Quarantine = "quarantine_" + t.Name
+		if f.Has("quarantine") {
+			t.Quarantine = f.String("quarantine")
+			l.tableName(f.Pos("quarantine"), t.Quarantine)
+		}
+	}
+	t.Model = l.model(f)
+	l.quality(t, f.Node("quality"))
+	if t.Layer == Gold {
+		f.Require("contract")
+		l.contract(t, f)
+	}
+}
+
+// columnKey reads a key that names one column.
+func (l *loader) columnKey(f document.Fields, key string) string {
+	if !f.Has(key) {
+		return ""
+	}
+	name := f.String(key)
+	if name != "" {
+		l.column(f.Pos(key), name)
+	}
+	return name
+}
+
+// materializationKeys says which keys each materialization needs and may have.
+var materializationKeys = map[Materialization]struct{ needs, may []string }{
+	Append: {},
+	Full:   {},
+	Merge:  {needs: []string{"unique_key"}, may: []string{"sequence_by"}},
+	SCD2:   {needs: []string{"unique_key", "sequence_by", "tracked_columns"}, may: []string{"surrogate_key", "history"}},
+}
+
+func (l *loader) materialization(f document.Fields, t *Table) {
+	keys, ok := materializationKeys[t.Materialized]
+	if !ok {
+		return // reported where it is read
+	}
+	for _, k := range []string{"unique_key", "sequence_by", "tracked_columns", "surrogate_key", "history"} {
+		needed := slices.Contains(keys.needs, k)
+		if needed && !f.Has(k) {
+			l.Add(t.Pos, "", "materialized: %s needs the key %q", t.Materialized, k)
+		}
+		if f.Has(k) && !needed && !slices.Contains(keys.may, k) {
+			l.Add(f.Pos(k), "", "materialized: %s has no use for %q", t.Materialized, k)
+		}
+	}
+	if t.Materialized != SCD2 {
+		return
+	}
+	t.History = History(f.Choice("history", string(LatestPerBatch), string(LatestPerBatch), string(AllVersions)))
+	own := map[string]string{"valid_to": "a column that scd2 adds", "is_current": "a column that scd2 adds", t.SurrogateKey: "the surrogate_key", t.SequenceBy: "the sequence_by"}
+	for _, k := range t.UniqueKey {
+		if what, bad := own[k]; bad {
+			l.Add(f.Pos("unique_key"), "", "unique_key %q is also %s", k, what)
+		}
+		own[k] = "part of the unique_key"
+	}
+	for _, c := range t.TrackedColumns {
+		if what, bad := own[c]; bad {
+			l.Add(f.Pos("tracked_columns"), "", "tracked column %q is also %s", c, what)
+		}
+	}
+	if t.SurrogateKey != "" && t.SurrogateKey == t.SequenceBy {
+		l.Add(f.Pos("surrogate_key"), "", "surrogate_key %q is also the sequence_by", t.SurrogateKey)
+	}
+}
+
+// named gives the text of a file that pipeline.yaml names.
+func (l *loader) named(f document.Fields, key string) (name, text string, ok bool) {
+	if !f.Has(key) {
+		return "", "", false
+	}
+	name = f.String(key)
+	switch text, ok = l.bundle.Files[name]; {
+	case name == "":
+	case !cleanPath(name):
+		l.Add(f.Pos(key), "name it relative to pipeline.yaml, such as silver/orders.sql", "%s %q is not inside the pipeline's folder", key, name)
+	case !ok:
+		l.Add(f.Pos(key), "names are relative to "+l.file, "the file %q is missing", name)
+	default:
+		return name, text, true
+	}
+	return name, "", false
+}
+
+func (l *loader) model(f document.Fields) *Model {
+	name, text, ok := l.named(f, "model")
+	if !ok {
+		return nil
+	}
+	m := &Model{File: name, Text: text, vars: l.p.Vars}
+	at := func(offset int) Position { return positionOf(name, text, offset) }
+	before := l.Len()
+	m.actions = parseTemplate(&l.Collector, text, at, string(Ref), string(Changes), "var")
+	for _, a := range m.actions {
+		switch a.function {
+		case "var":
+			l.variable(a)
+		case string(Ref):
+			m.Refs = append(m.Refs, a.argument)
+		case string(Changes):
+			m.Changes = append(m.Changes, a.argument)
+		}
+	}
+	slices.Sort(m.Refs)
+	slices.Sort(m.Changes)
+	m.Refs, m.Changes = slices.Compact(m.Refs), slices.Compact(m.Changes)
+	if l.Len() > before {
+		return m
+	}
+	if f, bad := checkQuery(text); bad {
+		l.Add(at(f.offset), f.hint, "%s", f.message)
+	}
+	return m
+}
+
+func (l *loader) contract(t *Table, f document.Fields) {
+	name, text, ok := l.named(f, "contract")
+	if !ok {
+		return
+	}
+	c, err := contract.Parse(name, []byte(text))
+	if err != nil {
+		l.AddError(f.Pos("contract"), err)
+		return
+	}
+	o, ok := c.Object(t.Name)
+	if !ok {
+		l.Add(f.Pos("contract"), "its schema needs an object of this name", "contract %s does not describe %q", name, t.Name)
+		return
+	}
+	t.Contract = o
+	l.contractTests(t)
+	l.againstContract(t, f)
+}
