@@ -1,0 +1,134 @@
+package delta
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
+)
+
+// ErrNoTable is wrapped in the error of reading a table that has no log.
+var ErrNoTable = errors.New("no Delta table here")
+
+// Options are what a Table needs from its surroundings. The zero value is ready for reading and writing.
+type Options struct {
+	Now               func() time.Time                       // the clock; time.Now when nil
+	NewID             func() string                          // UUIDs for table and txn ids; random when nil
+	Engine            string                                 // commitInfo.engineInfo
+	OnCheckpointError func(table string, v int64, err error) // told of a checkpoint that could not be written; may be nil
+}
+
+// Table is one Delta table in a lake. It holds no state of the log and may be used concurrently.
+type Table struct {
+	store             store.Store
+	prefix            string // key of the table root, without a slash at the end
+	now               func() time.Time
+	newID             func() string
+	engine            string
+	onCheckpointError func(string, int64, error)
+}
+
+// Open names the table at prefix ("silver/cleaned_orders") below the root of s. It reads nothing yet.
+func Open(s store.Store, prefix string, o Options) *Table {
+	t := &Table{store: s, prefix: prefix, now: o.Now, newID: o.NewID, engine: o.Engine, onCheckpointError: o.OnCheckpointError}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	if t.newID == nil {
+		t.newID = uuid.NewString
+	}
+	return t
+}
+
+// Prefix is the key of the table root in the lake.
+func (t *Table) Prefix() string { return t.prefix }
+
+func (t *Table) key(rel string) string {
+	if t.prefix == "" {
+		return rel
+	}
+	return t.prefix + "/" + rel
+}
+
+func (t *Table) logKey(name string) string { return t.key("_delta_log/" + name) }
+
+func commitName(version int64) string { return fmt.Sprintf("%020d.json", version) }
+
+// maxLine bounds one line of the log, in bytes. A commitInfo or an add with stats has a few KiB.
+const maxLine = 64 << 20
+
+// readLines calls each with every line of an NDJSON object of the log, decoded. A line that is no action of
+// ours gives an empty one.
+func (t *Table) readLines(ctx context.Context, key string, each func(line) error) error {
+	r, err := t.store.Open(ctx, key, store.Range{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return scanLines(r, key, each)
+}
+
+func scanLines(r io.Reader, key string, each func(line) error) error {
+	var readErr error
+	sc := bufio.NewScanner(&errReader{r: r, err: &readErr})
+	sc.Buffer(nil, maxLine)
+	number := 0
+	for sc.Scan() {
+		number++
+		text := bytes.TrimSpace(sc.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		corrupt := func(err error) error {
+			return fault.New(fault.InvalidInput, "read", fmt.Sprintf("%s:%d", key, number), "%w", &corruptError{err}).
+				WithHint("the log entry is damaged or was cut off; restore the object from a backup or an earlier object version")
+		}
+		if !utf8.Valid(text) {
+			return corrupt(errors.New("invalid UTF-8"))
+		}
+		l, err := decodeLine(text)
+		if err != nil {
+			return corrupt(err)
+		}
+		if err := each(l); err != nil {
+			return err
+		}
+	}
+	if readErr != nil {
+		return readErr
+	}
+	if err := sc.Err(); err != nil {
+		return fault.New(fault.InvalidInput, "read", fmt.Sprintf("%s:%d", key, number+1), "%w", &corruptError{err})
+	}
+	return nil
+}
+
+// errReader remembers the store's error, so that it is not mistaken for a damaged line: a cut transfer ends
+// in the middle of one.
+type errReader struct {
+	r   io.Reader
+	err *error
+}
+
+func (e *errReader) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if err != nil && err != io.EOF {
+		*e.err = err
+	}
+	return n, err
+}
+
+// corruptError marks content that cannot be what its writer meant, as opposed to content that could not be
+// fetched: only the former lets a reader go on without a checkpoint.
+type corruptError struct{ err error }
+
+func (c *corruptError) Error() string { return c.err.Error() }
+func (c *corruptError) Unwrap() error { return c.err }

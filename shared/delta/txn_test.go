@@ -1,0 +1,239 @@
+package delta_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
+	"github.com/lakestep/lakestep/shared/store/mem"
+)
+
+var testSchema = delta.Schema{Fields: []delta.Field{
+	{Name: "id", Type: delta.Long, Nullable: true},
+	{Name: "name", Type: delta.String, Nullable: true},
+}}
+
+// testOptions gives a clock that moves a second per look and ids that count up.
+func testOptions() delta.Options {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	n := 0
+	return delta.Options{
+		Now:    func() time.Time { at = at.Add(time.Second); return at },
+		NewID:  func() string { n++; return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) },
+		Engine: "lakestep/test",
+	}
+}
+
+// newTable creates a table with an empty version 0.
+func newTable(t testing.TB, s store.Store, config map[string]string, partitionBy ...string) *delta.Table {
+	t.Helper()
+	table := delta.Open(s, "silver/orders", testOptions())
+	m, p, err := table.NewMetadata(testSchema, partitionBy, config)
+	must(t, err)
+	_, err = table.Empty().Begin(delta.Operation{Name: "CREATE TABLE"}).ReadNothing().SetMetadata(m).SetProtocol(p).Commit(t.Context())
+	must(t, err)
+	return table
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func latest(t testing.TB, table *delta.Table) *delta.Snapshot {
+	t.Helper()
+	s, err := table.Snapshot(t.Context(), delta.AsOf{})
+	must(t, err)
+	return s
+}
+
+func file(name string) delta.Add {
+	st := delta.Stats{NumRecords: 3}
+	return delta.Add{Path: name, Size: 100, ModificationTime: 1767225600000, DataChange: true, Stats: st.JSON()}
+}
+
+func paths(s *delta.Snapshot) string {
+	var names []string
+	for _, a := range s.Files() {
+		names = append(names, a.Path)
+	}
+	return strings.Join(names, " ")
+}
+
+func write() delta.Operation {
+	return delta.Operation{Name: "WRITE", Parameters: map[string]any{"mode": "Append"}}
+}
+
+func TestCommitAndRead(t *testing.T) {
+	table := newTable(t, mem.New(), nil)
+	ctx := t.Context()
+	v, err := latest(t, table).Begin(write()).ReadNothing().Add(file("a.parquet"), file("b.parquet")).SetTxn("app", 7).Commit(ctx)
+	must(t, err)
+	s := latest(t, table)
+	if v != 1 || s.Version() != 1 || paths(s) != "a.parquet b.parquet" || s.Size() != 200 {
+		t.Fatalf("version %d, files %s, %d bytes", v, paths(s), s.Size())
+	}
+	if v, ok := s.Txn("app"); v != 7 || !ok {
+		t.Errorf("txn %d %v", v, ok)
+	}
+	_, err = s.Begin(write()).Remove(true, s.Files()[0]).Add(file("c.parquet")).Commit(ctx)
+	must(t, err)
+	if got := paths(latest(t, table)); got != "b.parquet c.parquet" {
+		t.Error(got)
+	}
+	old, err := table.Snapshot(ctx, delta.AsOf{Version: &v})
+	must(t, err)
+	if got := paths(old); got != "a.parquet b.parquet" {
+		t.Error(got)
+	}
+	history, err := table.History(ctx, 2)
+	must(t, err)
+	if len(history) != 2 || history[0].Version != 2 || *history[0].Info.IsBlindAppend || !*history[1].Info.IsBlindAppend {
+		t.Errorf("%+v", history)
+	}
+}
+
+func TestNoTable(t *testing.T) {
+	table := delta.Open(mem.New(), "nowhere", delta.Options{})
+	_, err := table.Snapshot(t.Context(), delta.AsOf{})
+	if !errors.Is(err, delta.ErrNoTable) || fault.KindOf(err) != fault.InvalidInput || fault.HintOf(err) == "" {
+		t.Error(err)
+	}
+}
+
+// TestConflicts has, for each case, a winner that commits between the read and the commit of the transaction.
+func TestConflicts(t *testing.T) {
+	rearranged := func(name string) delta.Add { a := file(name); a.DataChange = false; return a }
+	type build func(s *delta.Snapshot) *delta.Txn
+	begin := func(s *delta.Snapshot) *delta.Txn { return s.Begin(write()) }
+	cases := []struct {
+		name   string
+		winner build
+		mine   build
+		want   delta.ConflictKind // "" rebases
+	}{
+		{"append over append", func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("x")) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("y")) }, ""},
+		{"append over delete", func(s *delta.Snapshot) *delta.Txn { return begin(s).Remove(true, s.Files()[0]) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("y")) }, ""},
+		{"merge over append", func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("x")) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).Remove(true, s.Files()[0]).Add(file("y")) }, delta.ConcurrentAppend},
+		{"merge over delete elsewhere", func(s *delta.Snapshot) *delta.Txn { return begin(s).Remove(true, s.Files()[1]) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).Remove(true, s.Files()[0]).Add(file("y")) }, delta.ConcurrentDeleteRead},
+		{"merge over compaction elsewhere", func(s *delta.Snapshot) *delta.Txn {
+			return begin(s).ReadFiles(s.Files()[1]).Remove(false, s.Files()[1]).Add(rearranged("x"))
+		}, func(s *delta.Snapshot) *delta.Txn { return begin(s).Remove(true, s.Files()[0]).Add(file("y")) }, ""},
+		{"merge over compaction of its file", func(s *delta.Snapshot) *delta.Txn {
+			return begin(s).ReadFiles(s.Files()[0]).Remove(false, s.Files()[0]).Add(rearranged("x"))
+		}, func(s *delta.Snapshot) *delta.Txn { return begin(s).Remove(true, s.Files()[0]).Add(file("y")) }, delta.ConcurrentDeleteDelete},
+		{"compaction over append", func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("x")) },
+			func(s *delta.Snapshot) *delta.Txn {
+				return begin(s).ReadFiles(s.Files()...).Remove(false, s.Files()...).Add(rearranged("y"))
+			}, ""},
+		{"compaction over delete of its file", func(s *delta.Snapshot) *delta.Txn { return begin(s).Remove(true, s.Files()[0]) },
+			func(s *delta.Snapshot) *delta.Txn {
+				return begin(s).ReadFiles(s.Files()...).Remove(false, s.Files()...).Add(rearranged("y"))
+			}, delta.ConcurrentDeleteRead},
+		{"append over metadata", func(s *delta.Snapshot) *delta.Txn { return begin(s).SetMetadata(s.Metadata()) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("y")) }, delta.MetadataChanged},
+		{"append over protocol", func(s *delta.Snapshot) *delta.Txn { return begin(s).SetProtocol(s.Protocol()) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("y")) }, delta.ProtocolChanged},
+		{"metadata over append", func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().Add(file("x")) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().SetMetadata(s.Metadata()) }, delta.ConcurrentAppend},
+		{"same app, lower version", func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().SetTxn("app", 5) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().SetTxn("app", 9).Add(file("y")) }, delta.ConcurrentTransaction},
+		{"other app", func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().SetTxn("other", 5) },
+			func(s *delta.Snapshot) *delta.Txn { return begin(s).ReadNothing().SetTxn("app", 9).Add(file("y")) }, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			table := newTable(t, mem.New(), nil)
+			_, err := latest(t, table).Begin(write()).Add(file("a"), file("b")).Commit(t.Context())
+			must(t, err)
+			s := latest(t, table)
+			mine := c.mine(s)
+			_, err = c.winner(s).Commit(t.Context())
+			must(t, err)
+			v, err := mine.Commit(t.Context())
+			if c.want == "" {
+				if err != nil || v != 3 {
+					t.Fatalf("version %d, %v", v, err)
+				}
+				return
+			}
+			var conflict *delta.ConflictError
+			if !errors.As(err, &conflict) || conflict.Kind != c.want || conflict.Winner.Version != 2 || fault.KindOf(err) != fault.Stale {
+				t.Fatalf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestCreateTwice(t *testing.T) {
+	s := mem.New()
+	table := newTable(t, s, nil)
+	m, p, err := table.NewMetadata(testSchema, nil, nil)
+	must(t, err)
+	_, err = table.Empty().Begin(write()).SetMetadata(m).SetProtocol(p).Commit(t.Context())
+	var conflict *delta.ConflictError
+	if !errors.As(err, &conflict) || conflict.Kind != delta.ProtocolChanged {
+		t.Error(err)
+	}
+}
+
+func TestStaged(t *testing.T) {
+	lake := mem.New()
+	table := newTable(t, lake, nil)
+	ctx := t.Context()
+	put := func(key, text string) { must(t, lake.Put(ctx, key, strings.NewReader(text), store.PutOptions{})) }
+	x := latest(t, table).Begin(write()).ReadNothing().Add(file("a.parquet")).SetTxn("app", 1)
+	staged, err := x.Stage(ctx, 42)
+	must(t, err)
+	if again, err := x.Stage(ctx, 42); again != staged || err != nil {
+		t.Errorf("%v %v", again, err)
+	}
+	if latest(t, table).NumFiles() != 0 {
+		t.Error("a staged commit is visible")
+	}
+	audit, err := latest(t, table).With(x.Actions())
+	must(t, err)
+	if paths(audit) != "a.parquet" || audit.Version() != 1 {
+		t.Error(paths(audit), audit.Version())
+	}
+	// Another writer comes first.
+	_, err = latest(t, table).Begin(write()).ReadNothing().Add(file("z.parquet")).Commit(ctx)
+	must(t, err)
+
+	loaded, err := table.LoadStaged(ctx, staged)
+	must(t, err)
+	if err := loaded.VerifyFiles(ctx); fault.KindOf(err) != fault.Internal {
+		t.Errorf("missing file: %v", err)
+	}
+	put("silver/orders/a.parquet", strings.Repeat("x", 99))
+	if err := loaded.VerifyFiles(ctx); fault.KindOf(err) != fault.Internal {
+		t.Errorf("file of another size: %v", err)
+	}
+	put("silver/orders/a.parquet", strings.Repeat("x", 100))
+	must(t, loaded.VerifyFiles(ctx))
+	for range 2 { // the second as after a crash between commit and answer
+		loaded, err := table.LoadStaged(ctx, staged)
+		must(t, err)
+		if v, err := loaded.Commit(ctx); v != 2 || err != nil {
+			t.Errorf("version %d, %v", v, err)
+		}
+	}
+	if s := latest(t, table); s.Version() != 2 || paths(s) != "a.parquet z.parquet" {
+		t.Error(s.Version(), paths(s))
+	}
+	put(staged.Key, "{}")
+	if _, err := table.LoadStaged(ctx, staged); fault.KindOf(err) != fault.InvalidInput || !strings.Contains(err.Error(), "SHA-256") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,173 @@
+package delta
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
+)
+
+const (
+	maxRebases = 100             // lost races before Commit gives up; each one means that another writer won
+	maxPuts    = 3               // writes of one version whose answers were lost
+	readBack   = 5 * time.Second // for finding out, after ctx has ended, what became of the last write
+)
+
+// Commit publishes the transaction and gives its version. It takes the next version by put-if-absent, and when
+// others were faster checks every commit since the read version: over those that it does not depend on it is rebased,
+// any other is a *ConflictError in a Stale fault. Commit may be repeated after any error, and by another
+// process on the staged form: a commit that carries this transaction's id counts as this commit.
+func (x *Txn) Commit(ctx context.Context) (int64, error) {
+	base, err := x.Base(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := x.check(base); err != nil {
+		return 0, err
+	}
+	next := x.readVersion + 1
+	for range maxRebases {
+		outcome, err := x.put(ctx, next)
+		if err != nil {
+			return 0, err
+		}
+		if outcome == committed {
+			return next, x.table.afterCommit(ctx, next, x.tableConfiguration(base))
+		}
+		own, free, err := x.checkWinners(ctx, next)
+		if err != nil {
+			return 0, err
+		}
+		if own >= 0 {
+			return own, nil
+		}
+		next = free
+	}
+	return 0, fault.New(fault.Unavailable, "commit to", x.table.prefix, "%d other commits came first, the last of them version %d", maxRebases, next-1)
+}
+
+func (x *Txn) tableConfiguration(base *Snapshot) map[string]string {
+	if x.changes.Metadata != nil {
+		return x.changes.Metadata.Configuration
+	}
+	return base.metadata.Configuration
+}
+
+type putOutcome int
+
+const (
+	committed putOutcome = iota
+	taken                // by whom is still to be seen: it may have been this transaction
+)
+
+// put writes version. After an answer that does not say whether the write took place, the version is read back.
+func (x *Txn) put(ctx context.Context, version int64) (putOutcome, error) {
+	body, err := x.encode()
+	if err != nil {
+		return 0, err
+	}
+	key := x.table.logKey(commitName(version))
+	for try := 1; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		err := x.table.store.Put(ctx, key, bytes.NewReader(body), store.PutOptions{IfAbsent: true})
+		switch {
+		case err == nil:
+			return committed, nil
+		case errors.Is(err, store.ErrExists):
+			return taken, nil
+		case fault.KindOf(err) == fault.InvalidInput:
+			return 0, err
+		}
+		if x.exists(ctx, version) {
+			return taken, nil
+		}
+		if try == maxPuts || ctx.Err() != nil {
+			return 0, fault.New(storeKind(err), "commit to", x.table.prefix, "version %d: %w", version, err).
+				WithHint("the same commit may be repeated; it is applied once")
+		}
+	}
+}
+
+// exists tells whether a version is there, also when ctx has just ended: the outcome is worth a moment.
+func (x *Txn) exists(ctx context.Context, version int64) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBack)
+	defer cancel()
+	_, err := x.table.store.Stat(ctx, x.table.logKey(commitName(version)))
+	return err == nil
+}
+
+// checkWinners reads the commits from version from on until none is there. own is the version that is this
+// transaction's own commit, else -1; free is the next version to try.
+func (x *Txn) checkWinners(ctx context.Context, from int64) (own, free int64, err error) {
+	for v := from; ; v++ {
+		w, err := x.table.readCommit(ctx, v)
+		if errors.Is(err, store.ErrNotFound) {
+			if v == from {
+				return -1, 0, fault.New(fault.Unavailable, "commit to", x.table.prefix, "version %d exists, and then does not: %w", v, err)
+			}
+			return -1, v, nil
+		}
+		if err != nil {
+			return -1, 0, err
+		}
+		if w.Info.TxnID == x.id {
+			return v, 0, nil
+		}
+		if c := x.conflict(w); c != nil {
+			return -1, 0, fault.New(fault.Stale, "commit to", x.table.prefix, "%w", c).
+				WithHint("run the step again on version %d or later", w.Version)
+		}
+	}
+}
+
+// encode gives the commit file: commitInfo first, one action per line.
+func (x *Txn) encode() ([]byte, error) {
+	now := x.table.now().UnixMilli()
+	blind := x.blindAppend()
+	info := CommitInfo{
+		Timestamp: now, Operation: x.op.Name, OperationParameters: x.op.Parameters, IsolationLevel: "Serializable",
+		IsBlindAppend: &blind, UserMetadata: x.op.UserMetadata, EngineInfo: x.table.engine, TxnID: x.id, Attempt: x.op.Attempt,
+	}
+	if x.readVersion >= 0 {
+		info.ReadVersion = &x.readVersion
+	}
+	if len(x.op.Metrics) > 0 {
+		info.OperationMetrics = make(map[string]any, len(x.op.Metrics))
+		for k, v := range x.op.Metrics {
+			info.OperationMetrics[k] = strconv.FormatInt(v, 10) // as text: Spark reads a map of strings
+		}
+	}
+	var body bytes.Buffer
+	for _, a := range append([]Action{info}, x.Actions()...) {
+		if r, ok := a.(Remove); ok {
+			// Retention counts from when readers lost the file, not from when the commit was staged.
+			r.DeletionTimestamp = &now
+			a = r
+		}
+		text, err := encodeLine(a)
+		if err != nil {
+			return nil, fault.New(fault.InvalidInput, "commit to", x.table.prefix, "%w", err)
+		}
+		body.Write(text)
+		body.WriteByte('\n')
+	}
+	return body.Bytes(), nil
+}
+
+// storeKind is the kind of a store's error; a store that does not say gets the benefit of a retry.
+func storeKind(err error) fault.Kind {
+	switch k := fault.KindOf(err); {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists):
+		return fault.Internal
+	case k == fault.Internal:
+		return fault.Unavailable
+	default:
+		return k
+	}
+}
