@@ -1,0 +1,32 @@
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+RUN_CMD ?= bin/lakestep run config/retail --sample
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test/long lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/lakestep
+	@tools/need.sh build
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/lakestep ./functions/cmd/lakestep
+
+run: build ## the sample pipeline, from the landing files to the gold tables
+	$(RUN_CMD)
+
+test: ## vet, format, all Go tests, the state machines; installs the tests' tools into .tools/
+	@tools/need.sh test
+	@tools/setup.sh
+	@tools/test.sh
+
+test/long: ## the long tests, the race detector, a minute of each fuzz target
+	@tools/need.sh test
+	@tools/setup.sh
+	@tools/test.sh long
+
+lint: ## golangci-lint, when it is installed (the layers and sizes are also checked by `make test`)
+	@command -v golangci-lint >/dev/null || { echo "golangci-lint is not installed: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest"; exit 1; }
+	golangci-lint run ./...
+
+clean: ## remove what was built, and the tests' tools
+	rm -rf bin .tools

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Checks what must be installed on this machine: `need.sh build` for building and running lakestep, `need.sh test`
+# for the tests as well. For all that is missing it prints one line that installs it on Debian and Ubuntu.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=${1:-build}
+missing=() packages=()
+need() { # name, Debian packages, command that succeeds when it is there
+	local name=$1 debs=$2
+	shift 2
+	if ! "$@" >/dev/null 2>&1; then
+		missing+=("$name")
+		[ -z "$debs" ] || packages+=($debs)
+	fi
+}
+have() { command -v "$1"; }
+
+# A go command of 1.21 or later fetches the toolchain that go.mod names, unless GOTOOLCHAIN forbids it.
+want_go=$(awk '$1 == "go" { print $2 }' go.mod)
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+go_ok() {
+	local v
+	v=$(cd / && GOTOOLCHAIN=local go env GOVERSION) || return 1
+	v=${v#go}
+	v=${v%% *}
+	at_least "$want_go" "$v" && return
+	at_least 1.21 "$v" && case "$(go env GOTOOLCHAIN)" in auto | *+auto | path | *+path) true ;; *) false ;; esac
+}
+compiler() { have g++ || have clang++; }
+venv() { python3 -c 'import venv, ensurepip'; }
+
+need git git have git
+need make make have make
+need "a C++ compiler" g++ compiler
+need "go $want_go" "" go_ok
+if [ "$mode" = test ]; then
+	need "python3 with venv" "python3 python3-venv" venv
+	need "node and npm" "nodejs npm" eval 'have node && have npm'
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+list=$(printf ', %s' "${missing[@]}")
+install=""
+case "$list" in *"go $want_go"*)
+	packages+=(curl ca-certificates)
+	install="curl -fsSL https://go.dev/dl/go$want_go.linux-\$(dpkg --print-architecture).tar.gz | sudo tar -C /usr/local -xz && export PATH=/usr/local/go/bin:\$PATH"
+	;;
+esac
+[ ${#packages[@]} -eq 0 ] || install="sudo apt-get update && sudo apt-get install -y ${packages[*]}${install:+ && $install}"
+echo "missing: ${list:2}. On Debian or Ubuntu: $install" >&2
+exit 1

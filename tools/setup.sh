@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt and the npm
+# tools of package.json. A stamp with the digest of what was asked for makes the next call instant.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p .tools
+if command -v flock >/dev/null; then # two test runs at once: the second waits for the first one's installation
+	exec 9>.tools/lock
+	flock 9
+fi
+
+python=$(command -v python3)
+stamp() { cat "$@" | git hash-object --stdin; }
+
+want=$({ "$python" --version; cat tools/requirements.txt; pwd; } | stamp -)
+if [ "$(cat .tools/venv/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing the Python readers into .tools/venv"
+	rm -rf .tools/venv
+	"$python" -m venv .tools/venv
+	.tools/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r tools/requirements.txt
+	echo "$want" >.tools/venv/stamp
+fi
+
+want=$(stamp tools/package.json tools/package-lock.json)
+if [ "$(cat .tools/npm/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing asl-validator into .tools/npm"
+	rm -rf .tools/npm
+	mkdir -p .tools/npm
+	cp tools/package.json tools/package-lock.json .tools/npm/
+	npm ci --prefix .tools/npm --no-audit --no-fund --loglevel=error
+	echo "$want" >.tools/npm/stamp
+fi

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Runs the suites one after the other, and says at the end what each took. `test.sh` runs those of `make test`,
+# `test.sh long` those of `make test/long`. All suites run even if one fails; the exit code is 1 if any did.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export LAKESTEP_TEST_PYTHON=$PWD/.tools/venv/bin/python
+export LAKESTEP_ASL_VALIDATOR=$PWD/.tools/npm/node_modules/.bin/asl-validator
+
+report="" failed=0
+suite() { # name, command
+	local name=$1 start=$SECONDS result=ok
+	shift
+	echo "== $name"
+	"$@" || { result=FAILED failed=1; }
+	report+=$(printf '%6d s  %-6s  %s' $((SECONDS - start)) "$result" "$name")$'\n'
+}
+
+gofmt_clean() {
+	local files
+	files=$(git ls-files -co --exclude-standard '*.go' | while read -r f; do [ ! -f "$f" ] || echo "$f"; done | xargs -r gofmt -l) || return
+	[ -z "$files" ] || { echo "not formatted (run gofmt -w): $files" | tr '\n' ' '; echo; return 1; }
+}
+
+state_machines() {
+	local f n=0
+	for f in statemachines/*.asl.json; do
+		[ -e "$f" ] || continue
+		n=$((n + 1))
+		"$LAKESTEP_ASL_VALIDATOR" --json-path "$f" || { echo "$f is not valid"; return 1; }
+	done
+	echo "$n state machines valid"
+}
+
+# Every fuzz target of every package, a minute each (FUZZTIME to change it).
+fuzz() {
+	local file dir name result=0
+	while IFS=: read -r file name; do
+		dir=./$(dirname "$file")
+		echo "-- $dir $name"
+		go test "$dir" -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-60s}" || result=1
+	done < <(git ls-files -co --exclude-standard '*_test.go' | xargs -r grep -oE '^func Fuzz[A-Za-z0-9_]*' /dev/null | sed 's/func //')
+	return $result
+}
+
+case "${1:-}" in
+"")
+	suite "go vet" go vet ./...
+	suite "gofmt" gofmt_clean
+	suite "go test" go test ./...
+	suite "asl-validator" state_machines
+	;;
+long)
+	suite "go test, long" env LAKESTEP_LONG=1 go test -count=1 -timeout 60m ./...
+	suite "go test -race" go test -race -count=1 -timeout 60m ./...
+	suite "fuzz" fuzz
+	;;
+*)
+	echo "usage: tools/test.sh [long]" >&2
+	exit 2
+	;;
+esac
+printf '\n%s' "$report"
+exit $failed
