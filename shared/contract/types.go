@@ -98,7 +98,9 @@ func (p *parser) columnType(o *Object, f document.Fields) string {
 	case logical == "timestamp" && options["timezone"] == "false":
 		name = "timestamp_ntz"
 	}
-	if name == "" && logical != "" {
+	if logical == "" {
+		p.unsupported(o, f.Pos("name"), "give it a physicalType such as string, long, decimal(12,2) or timestamp", fmt.Sprintf("property %q has no type", p.optional(f, "name")))
+	} else if name == "" {
 		p.unsupported(o, f.Pos("logicalType"), "give it a physicalType that Delta has", fmt.Sprintf("there is no Delta type for the logicalType %q", logical))
 	}
 	return name

@@ -8,9 +8,10 @@ import (
 
 // Fields reads the keys of a mapping and notes what is wrong with them. A missing key reads as the zero value.
 type Fields struct {
-	c    *Collector
-	node *Node
-	what string
+	c     *Collector
+	node  *Node
+	what  string
+	wrong bool // no mapping: reported, and not to be reported again by each missing key
 }
 
 // Fields begins to read a mapping that `what` names in messages ("a source"). A node that is no mapping, keys
@@ -22,7 +23,7 @@ func (c *Collector) Fields(n *Node, what string, known ...string) Fields {
 	}
 	if n.Kind != Mapping {
 		c.Add(n.Pos, "", "%s must be a mapping of keys and values, not %s", what, n.Kind)
-		f.node = &Node{Kind: Mapping, Pos: n.Pos}
+		f.node, f.wrong = &Node{Kind: Mapping, Pos: n.Pos}, true
 		return f
 	}
 	seen := map[string]Position{}
@@ -58,7 +59,7 @@ func (f Fields) Node(key string) *Node { return f.node.Get(key) }
 // Require notes a problem for each of the keys that is missing.
 func (f Fields) Require(keys ...string) {
 	for _, k := range keys {
-		if f.node != nil && !f.Has(k) {
+		if f.node != nil && !f.wrong && !f.Has(k) {
 			f.c.Add(f.node.Pos, "", "%s needs the key %q", f.what, k)
 		}
 	}
@@ -81,7 +82,7 @@ func (f Fields) text(key string) (string, bool) {
 		return "", false
 	}
 	if n.Text == "" {
-		f.c.Add(n.Pos, "leave the key out for the default", "%q is empty", key)
+		f.c.Add(n.Pos, "", "%q is empty", key)
 		return "", false
 	}
 	return n.Text, true
@@ -113,7 +114,7 @@ func (f Fields) Strings(key string) []string {
 	if n.Kind != List {
 		items = []*Node{n}
 	} else if len(items) == 0 {
-		f.c.Add(n.Pos, "leave the key out for the default", "%q is an empty list", key)
+		f.c.Add(n.Pos, "", "%q is an empty list", key)
 	}
 	var out []string
 	for _, item := range items {

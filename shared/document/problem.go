@@ -87,7 +87,7 @@ func (c *Collector) Err(op, object string) error {
 
 // DidYouMean is a hint that names the candidate nearest to word, or lists all when none is near and they are few.
 func DidYouMean(word string, candidates []string) string {
-	best, dist := "", len(word)/3+2
+	best, dist := "", min(len(word), len(word)/3+2)
 	for _, c := range candidates {
 		if d := distance(word, c); d < dist {
 			best, dist = c, d

@@ -19,9 +19,6 @@ func (l *loader) contractTests(t *Table) {
 	}
 	for _, c := range o.Columns {
 		x := Test{OnFailure: OnFailureFail, FromContract: true, Column: c.Name, Columns: []string{c.Name}, Pos: c.Pos}
-		if c.Type == "" {
-			l.Add(c.Pos, "give it a physicalType such as string, long, decimal(12,2) or timestamp", "column %q of the contract has no type", c.Name)
-		}
 		if c.Required {
 			x.Kind = NotNull
 			l.addContractTest(t, x)
@@ -203,7 +200,9 @@ func (l *loader) againstContract(t *Table, f document.Fields) {
 		check(f.Pos("contract"), "valid_to", "is_current")
 	}
 	for _, x := range t.Tests {
-		check(x.Pos, x.Column)
+		if x.Columns == nil {
+			check(x.Pos, x.Column)
+		}
 		check(x.Pos, x.Columns...)
 	}
 }

@@ -57,12 +57,14 @@ func (l *loader) linkModel(t *Table) {
 			l.readChanges(t, a, in)
 		}
 	}
-	l.checkReads(t)
+	if !t.Model.broken {
+		l.checkReads(t)
+	}
 }
 
 // input adds a table to the inputs of t; nil when it may not be one.
 func (l *loader) input(t *Table, pos Position, name string) *Table {
-	in, ok := l.p.Table(name)
+	in, ok := l.byName[name]
 	switch {
 	case !ok:
 		hint := document.DidYouMean(name, l.fullNames())
@@ -176,7 +178,7 @@ func (l *loader) order() {
 // waitsFor is the first input of a table, in its own layer, that is not done.
 func (l *loader) waitsFor(t *Table, done map[string]bool) *Table {
 	for _, name := range t.Inputs {
-		if in, ok := l.p.Table(name); ok && in.Layer == t.Layer && !done[name] {
+		if in, ok := l.byName[name]; ok && in.Layer == t.Layer && !done[name] {
 			return in
 		}
 	}

@@ -15,11 +15,12 @@ type loader struct {
 	bundle Bundle
 	file   string
 	p      *Pipeline
+	byName map[string]*Table
 }
 
 // Load checks a bundle. The error is an InvalidInput fault around Problems, which lists all problems at once.
 func Load(b Bundle) (*Pipeline, error) {
-	l := &loader{bundle: b, file: b.Root, p: &Pipeline{}}
+	l := &loader{bundle: b, file: b.Root, p: &Pipeline{}, byName: map[string]*Table{}}
 	if l.file == "" {
 		l.file = RootFile
 	}

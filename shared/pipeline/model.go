@@ -27,6 +27,7 @@ type Model struct {
 	Changes []string // full names, sorted
 	actions []action
 	vars    map[string]string
+	broken  bool // has problems of its own; do not report what follows from them
 }
 
 // action is one {{ }} of a template: text[start:end].

@@ -33,7 +33,7 @@ func (l *loader) quality(t *Table, n *document.Node) {
 		case len(kinds) == 0:
 			l.Add(item.Pos, "", "a quality rule needs one of %s", strings.Join(ruleKeys, ", "))
 		case len(kinds) > 1:
-			l.Add(f.Pos(kinds[1]), "make two rules of it", "a quality rule has one of %s", strings.Join(kinds, " and "))
+			l.Add(f.Pos(kinds[1]), "make two rules of it", "a quality rule has one kind, not %s", strings.Join(kinds, " and "))
 		case kinds[0] == "expect":
 			l.rule(t, f)
 		default:

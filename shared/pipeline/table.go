@@ -25,6 +25,7 @@ func (l *loader) tables(layer Layer, n *document.Node) {
 			l.modelled(t, m.Value)
 		}
 		l.p.Tables = append(l.p.Tables, t)
+		l.byName[t.FullName()] = t
 	}
 }
 
@@ -195,12 +196,10 @@ func (l *loader) model(f document.Fields) *Model {
 	slices.Sort(m.Refs)
 	slices.Sort(m.Changes)
 	m.Refs, m.Changes = slices.Compact(m.Refs), slices.Compact(m.Changes)
-	if l.Len() > before {
-		return m
-	}
-	if f, bad := checkQuery(text); bad {
+	if f, bad := checkQuery(text); bad && l.Len() == before {
 		l.Add(at(f.offset), f.hint, "%s", f.message)
 	}
+	m.broken = l.Len() > before
 	return m
 }
 

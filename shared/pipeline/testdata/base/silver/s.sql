@@ -1,0 +1,1 @@
+SELECT _row, id, v, ts FROM {{ changes "bronze.raw" }}
