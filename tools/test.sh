@@ -21,6 +21,8 @@ gofmt_clean() {
 	[ -z "$files" ] || { echo "not formatted (run gofmt -w): $files" | tr '\n' ' '; echo; return 1; }
 }
 
+go_test() { go test -json "$@" | "$LAKESTEP_TEST_PYTHON" tools/gotest.py; }
+
 state_machines() {
 	local f n=0
 	for f in statemachines/*.asl.json; do
@@ -46,12 +48,14 @@ case "${1:-}" in
 "")
 	suite "go vet" go vet ./...
 	suite "gofmt" gofmt_clean
-	suite "go test" go test ./...
+	suite "go test" go_test ./...
 	suite "asl-validator" state_machines
 	;;
 long)
-	suite "go test, long" env LAKESTEP_LONG=1 go test -count=1 -timeout 60m ./...
-	suite "go test -race" go test -race -count=1 -timeout 60m ./...
+	export LAKESTEP_LONG=1
+	suite "go test, long" go_test -count=1 -timeout 60m ./...
+	unset LAKESTEP_LONG
+	suite "go test -race" go_test -race -count=1 -timeout 60m ./...
 	suite "fuzz" fuzz
 	;;
 *)
