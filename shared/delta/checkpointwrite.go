@@ -1,9 +1,230 @@
 package delta
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
+	"github.com/parquet-go/parquet-go"
 )
 
-func (t *Table) afterCommit(ctx context.Context, version int64, config map[string]string) error {
+const (
+	defaultCheckpointInterval = 10                 // commits
+	defaultTombstoneRetention = 7 * 24 * time.Hour // after which VACUUM may have deleted the file
+	checkpointRowGroup        = 20_000             // rows held in memory while writing
+)
+
+// afterCommit writes a checkpoint when one is due. The commit stands whatever happens here.
+func (t *Table) afterCommit(ctx context.Context, version int64, config map[string]string) {
+	interval, err := strconv.ParseInt(config[propCheckpointInterval], 10, 64)
+	if err != nil || interval <= 0 {
+		interval = defaultCheckpointInterval
+	}
+	if version == 0 || version%interval != 0 {
+		return
+	}
+	if err := t.Checkpoint(ctx, version); err != nil && t.onCheckpointError != nil {
+		t.onCheckpointError(t.prefix, version, err)
+	}
+}
+
+// Checkpoint writes the classic checkpoint of a version (protocol, "V1 Checkpoints"), reads it back, and only then
+// points _last_checkpoint to it, unless that names a later one already. It may be repeated, and run by several
+// at once.
+func (t *Table) Checkpoint(ctx context.Context, version int64) error {
+	s, err := t.Snapshot(ctx, AsOf{Version: &version})
+	if err != nil {
+		return err
+	}
+	if err := s.checkpointable(); err != nil {
+		return fault.New(fault.InvalidInput, "write checkpoint of", t.prefix, "version %d: %w", version, err)
+	}
+	key := t.logKey(fmt.Sprintf("%020d.checkpoint.parquet", version))
+	err = t.putCheckpoint(ctx, key, s, store.PutOptions{IfAbsent: true})
+	existed := errors.Is(err, store.ErrExists)
+	if err != nil && !existed {
+		return err
+	}
+	h, err := t.verifyCheckpoint(ctx, key, s)
+	if existed && damaged(err) {
+		// A broken one is in the way. Only then may a file that others perhaps read be replaced.
+		if err = t.putCheckpoint(ctx, key, s, store.PutOptions{}); err == nil {
+			h, err = t.verifyCheckpoint(ctx, key, s)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return t.putHint(ctx, h)
+}
+
+// checkpointable refuses tables whose checkpoints must have a form that is not written here.
+func (s *Snapshot) checkpointable() error {
+	if err := s.CheckWritable(); err != nil {
+		return err
+	}
+	c := s.metadata.Configuration
+	asJSON, set := c["delta.checkpoint.writeStatsAsJson"]
+	if set && !isTrue(asJSON) || isTrue(c["delta.checkpoint.writeStatsAsStruct"]) {
+		return errors.New("the table wants statistics as a struct in its checkpoints")
+	}
 	return nil
+}
+
+// putCheckpoint streams the snapshot into an object. An error leaves no object.
+func (t *Table) putCheckpoint(ctx context.Context, key string, s *Snapshot, o store.PutOptions) error {
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.CloseWithError(s.writeCheckpoint(w))
+	}()
+	err := t.store.Put(ctx, key, r, o)
+	r.CloseWithError(errors.New("the store took no more")) // ends a writer whose bytes nobody wants
+	<-done
+	if err != nil {
+		return fault.New(storeKind(err), "write checkpoint", key, "%w", err)
+	}
+	return nil
+}
+
+// verifyCheckpoint reads a checkpoint back, compares it with the snapshot, and describes it.
+func (t *Table) verifyCheckpoint(ctx context.Context, key string, s *Snapshot) (hint, error) {
+	obj, err := t.store.Stat(ctx, key)
+	if err != nil {
+		return hint{}, fault.New(storeKind(err), "verify checkpoint", key, "%w", err)
+	}
+	st := newState()
+	cp := checkpoint{version: s.version, keys: []string{key}, sizes: []int64{obj.Size}}
+	if err := t.readCheckpoint(ctx, cp, st); err != nil {
+		return hint{}, err
+	}
+	if !sameKeys(st.adds, s.state.adds) || !sameKeys(st.domains, s.state.domains) || !sameKeys(st.txns, s.state.txns) {
+		return hint{}, corruptCheckpoint(key, errors.New("files, txns or domains differ from the snapshot"))
+	}
+	if st.metadata.ID != s.metadata.ID || st.metadata.SchemaString != s.metadata.SchemaString {
+		return hint{}, corruptCheckpoint(key, errors.New("metadata differs from the snapshot"))
+	}
+	actions := 2 + len(st.adds) + len(st.removes) + len(st.txns) + len(st.domains)
+	return hint{Version: s.version, Size: int64(actions), SizeInBytes: obj.Size, NumOfAddFiles: int64(len(st.adds))}, nil
+}
+
+func sameKeys[V any](a, b map[string]V) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k := range a {
+		if _, ok := b[k]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// putHint writes _last_checkpoint unless it names a later version. Two writers at once may still leave the older
+// one of theirs: a hint may be stale.
+func (t *Table) putHint(ctx context.Context, h hint) error {
+	old, ok, err := t.readHint(ctx)
+	if err != nil {
+		return err
+	}
+	if ok && old.Version > h.Version {
+		return nil
+	}
+	text, err := marshal(h)
+	if err != nil {
+		return err
+	}
+	return t.store.Put(ctx, t.logKey(hintName), bytes.NewReader(text), store.PutOptions{})
+}
+
+// writeCheckpoint writes the rows in a fixed order: protocol, metadata, txns, domains, removes, adds.
+func (s *Snapshot) writeCheckpoint(out io.Writer) (err error) {
+	w := parquet.NewGenericWriter[checkpointRow](out, parquet.Compression(&parquet.Snappy), parquet.MaxRowsPerRowGroup(checkpointRowGroup))
+	batch := make([]checkpointRow, 0, 512)
+	flush := func() {
+		if err == nil {
+			_, err = w.Write(batch)
+		}
+		batch = batch[:0]
+	}
+	put := func(row checkpointRow) {
+		if batch = append(batch, row); len(batch) == cap(batch) {
+			flush()
+		}
+	}
+	put(checkpointRow{Protocol: protocolRow(s.protocol)})
+	put(checkpointRow{Metadata: metadataRow(s.metadata)})
+	for _, x := range s.Txns() {
+		put(checkpointRow{Txn: &txnRow{AppID: x.AppID, Version: x.Version, LastUpdated: x.LastUpdated}})
+	}
+	for _, d := range s.Domains() {
+		put(checkpointRow{Domain: &domainRow{Domain: d.Domain, Configuration: d.Configuration}})
+	}
+	for _, r := range s.unexpiredRemoves(s.table.now()) {
+		put(checkpointRow{Remove: removeRowOf(r)})
+	}
+	for _, a := range s.files {
+		put(checkpointRow{Add: addRowOf(a)})
+	}
+	flush()
+	if err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// unexpiredRemoves are the tombstones whose files VACUUM may not have deleted yet, in order of their ids.
+func (s *Snapshot) unexpiredRemoves(now time.Time) []Remove {
+	retention, ok := parseInterval(s.metadata.Configuration[propTombstoneRetention])
+	var kept []Remove
+	for _, id := range slices.Sorted(maps.Keys(s.state.removes)) {
+		r := s.state.removes[id]
+		deleted := int64(0)
+		if r.DeletionTimestamp != nil {
+			deleted = *r.DeletionTimestamp
+		}
+		if !ok || now.Sub(time.UnixMilli(deleted)) <= retention {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// parseInterval reads "interval 1 week" and the like; ok is false for what it cannot read.
+func parseInterval(text string) (time.Duration, bool) {
+	if text == "" {
+		return defaultTombstoneRetention, true
+	}
+	words := strings.Fields(strings.ToLower(text))
+	if len(words) > 0 && words[0] == "interval" {
+		words = words[1:]
+	}
+	if len(words) == 0 || len(words)%2 != 0 {
+		return 0, false
+	}
+	units := map[string]time.Duration{
+		"week": 7 * 24 * time.Hour, "day": 24 * time.Hour, "hour": time.Hour, "minute": time.Minute,
+		"second": time.Second, "millisecond": time.Millisecond, "microsecond": time.Microsecond,
+	}
+	var sum time.Duration
+	for i := 0; i < len(words); i += 2 {
+		n, err := strconv.ParseInt(words[i], 10, 64)
+		unit, known := units[strings.TrimSuffix(words[i+1], "s")]
+		if err != nil || !known || n < 0 || n > math.MaxInt64/int64(unit) {
+			return 0, false
+		}
+		sum += time.Duration(n) * unit
+	}
+	return sum, sum >= 0
 }

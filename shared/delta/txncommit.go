@@ -36,7 +36,8 @@ func (x *Txn) Commit(ctx context.Context) (int64, error) {
 			return 0, err
 		}
 		if outcome == committed {
-			return next, x.table.afterCommit(ctx, next, x.tableConfiguration(base))
+			x.table.afterCommit(ctx, next, x.tableConfiguration(base))
+			return next, nil
 		}
 		own, free, err := x.checkWinners(ctx, next)
 		if err != nil {

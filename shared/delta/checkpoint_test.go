@@ -1,0 +1,65 @@
+package delta_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/store"
+	localfile "github.com/lakestep/lakestep/shared/store/file"
+)
+
+func TestCheckpointEqualsReplay(t *testing.T) {
+	dir := t.TempDir()
+	lake, err := localfile.New(dir)
+	must(t, err)
+	o := testOptions()
+	o.OnCheckpointError = func(table string, v int64, err error) { t.Errorf("checkpoint %d of %s: %v", v, table, err) }
+	table := delta.Open(lake, "orders", o)
+	m, p, err := table.NewMetadata(testSchema, []string{"name"}, map[string]string{"delta.enableChangeDataFeed": "true"})
+	must(t, err)
+	_, err = table.Empty().Begin(write()).ReadNothing().SetMetadata(m).SetProtocol(p).Commit(t.Context())
+	must(t, err)
+	for i := range 25 {
+		s := latest(t, table)
+		a := file(fmt.Sprintf("name=x%%2520y/f%02d.parquet", i))
+		a.PartitionValues = map[string]*string{"name": nil}
+		if i%2 == 1 {
+			v := "x y"
+			a.PartitionValues["name"] = &v
+		}
+		x := s.Begin(write()).ReadNothing().Add(a).SetTxn(fmt.Sprintf("app%d", i%3), int64(i)+1<<60)
+		if i%5 == 4 {
+			x.Remove(true, s.Files()[0])
+		}
+		_, err := x.Commit(t.Context())
+		must(t, err)
+	}
+	with := latest(t, table)
+	for v := range int64(25) {
+		for _, key := range []string{fmt.Sprintf("%020d.checkpoint.parquet", v)} {
+			must(t, lake.Delete(t.Context(), "orders/_delta_log/"+key))
+		}
+	}
+	without := latest(t, table)
+	for _, a := range [][2]any{
+		{with.Version(), without.Version()}, {noChange(with.Files()), noChange(without.Files())},
+		{with.Txns(), without.Txns()}, {with.Metadata(), without.Metadata()}, {with.Protocol(), without.Protocol()},
+	} {
+		if d := cmp.Diff(a[1], a[0]); d != "" {
+			t.Errorf("-replay +checkpoint\n%s", d)
+		}
+	}
+	_ = store.Range{}
+}
+
+// noChange forgets dataChange, which is false in a checkpoint.
+func noChange(files []delta.Add) []delta.Add {
+	out := make([]delta.Add, len(files))
+	for i, f := range files {
+		f.DataChange = false
+		out[i] = f
+	}
+	return out
+}
