@@ -103,7 +103,7 @@ func offsetOf(text string, line, column int) int {
 	for ; line > 1; line-- {
 		i := strings.IndexByte(text[start:], '\n')
 		if i < 0 {
-			break
+			return len(text)
 		}
 		start += i + 1
 	}
