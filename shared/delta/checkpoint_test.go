@@ -2,11 +2,12 @@ package delta_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/lakestep/lakestep/shared/delta"
-	"github.com/lakestep/lakestep/shared/store"
 	localfile "github.com/lakestep/lakestep/shared/store/file"
 )
 
@@ -37,10 +38,8 @@ func TestCheckpointEqualsReplay(t *testing.T) {
 		must(t, err)
 	}
 	with := latest(t, table)
-	for v := range int64(25) {
-		for _, key := range []string{fmt.Sprintf("%020d.checkpoint.parquet", v)} {
-			must(t, lake.Delete(t.Context(), "orders/_delta_log/"+key))
-		}
+	for _, v := range []int{10, 20} {
+		must(t, os.Remove(filepath.Join(dir, "orders/_delta_log", fmt.Sprintf("%020d.checkpoint.parquet", v))))
 	}
 	without := latest(t, table)
 	for _, a := range [][2]any{
@@ -51,7 +50,6 @@ func TestCheckpointEqualsReplay(t *testing.T) {
 			t.Errorf("-replay +checkpoint\n%s", d)
 		}
 	}
-	_ = store.Range{}
 }
 
 // noChange forgets dataChange, which is false in a checkpoint.

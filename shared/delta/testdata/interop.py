@@ -1,0 +1,59 @@
+"""What delta-rs makes of a table: called by interop_test.go.
+
+read TABLE [VERSION]   state as JSON, including all rows
+append TABLE           two appends, a delete and a checkpoint by delta-rs
+create TABLE           a partitioned table by delta-rs, with merges, deletes and a checkpoint
+"""
+import json
+import sys
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+
+def state(path, version=None):
+    dt = DeltaTable(path, version=version)
+    adds = pa.table(dt.get_add_actions(flatten=False)).to_pylist()
+    rows = dt.to_pyarrow_table().to_pylist()
+    return {
+        "version": dt.version(),
+        "files": sorted(
+            [{"path": a["path"], "size": a["size_bytes"], "numRecords": a["num_records"],
+              "partition": a.get("partition") or a.get("partition_values")} for a in adds], key=lambda a: a["path"]),
+        "schema": json.loads(dt.schema().to_json()),
+        "history": [{"version": h.get("version"), "operation": h.get("operation")} for h in dt.history()],
+        "txns": {a: dt.transaction_version(a) for a in sys.argv[4:]},
+        "protocol": [dt.protocol().min_reader_version, dt.protocol().min_writer_version],
+        "rows": sorted(rows, key=lambda r: json.dumps(r, default=str)),
+    }
+
+
+def append(path):
+    for start in (1000, 2000):
+        write_deltalake(path, pa.table({
+            "id": pa.array([start, start + 1], pa.int64()), "name": pa.array(["a b", None], pa.string())}), mode="append")
+    dt = DeltaTable(path)
+    dt.delete("id = 1000")
+    dt.create_checkpoint()
+    return state(path)
+
+
+def create(path):
+    data = pa.table({"id": pa.array(range(10), pa.int64()),
+                     "name": pa.array(["a/b", "100%", "x y", None, "日本", "p=q", "x", "y", "z:", "#"], pa.string())})
+    write_deltalake(path, data, partition_by=["name"], configuration={"delta.enableChangeDataFeed": "true"})
+    dt = DeltaTable(path)
+    dt.delete("id = 6")
+    write_deltalake(path, data, mode="append")
+    dt = DeltaTable(path)
+    dt.create_checkpoint()
+    write_deltalake(path, data.slice(0, 2), mode="append")
+    return state(path)
+
+
+command, table = sys.argv[1], sys.argv[2]
+if command == "read":
+    out = state(table, int(sys.argv[3]) if len(sys.argv) > 3 and sys.argv[3] != "-" else None)
+else:
+    out = {"append": append, "create": create}[command](table)
+print(json.dumps(out, default=str))
