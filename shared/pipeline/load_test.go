@@ -103,7 +103,8 @@ func checkLoad(t interface{ Fatalf(string, ...any) }, b pipeline.Bundle) {
 		if !ok && p.File != b.Root {
 			t.Fatalf("%s: no such file", p)
 		}
-		if lines := strings.Count(text, "\n") + 1; p.Line < 1 || p.Line > lines+1 || p.Column < 1 || p.Message == "" {
+		// To YAML a carriage return alone also ends a line.
+		if lines := strings.Count(text, "\n") + strings.Count(text, "\r") + 1; p.Line < 1 || p.Line > lines+1 || p.Column < 1 || p.Message == "" {
 			t.Fatalf("%s: no such place", p)
 		}
 	}
