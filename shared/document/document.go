@@ -78,5 +78,6 @@ func Parse(file string, data []byte) (*Node, error) {
 	if strings.HasSuffix(strings.ToLower(file), ".json") {
 		return parseJSON(file, text)
 	}
-	return parseYAML(file, text)
+	// goccy/go-yaml 1.19 counts a line twice that ends in a comment and \r\n.
+	return parseYAML(file, strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text))
 }

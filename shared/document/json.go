@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -35,11 +36,24 @@ func parseJSON(file, text string) (*Node, error) {
 	pos := r.at(int(r.dec.InputOffset()))
 	message := err.Error()
 	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
-		pos = r.at(int(se.Offset) - 1)
+		pos = r.at(r.offender(se))
 	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		pos, message = r.at(len(text)), "the file ends in the middle of a value"
 	}
 	return nil, Problems{{File: pos.File, Line: pos.Line, Column: pos.Column, Message: "no valid JSON: " + message}}
+}
+
+// offender is the offset of the character that a syntax error names: the error's own offset is sometimes that of the
+// character, sometimes that behind it, and may leave out white space.
+func (r *jsonReader) offender(se *json.SyntaxError) int {
+	offset := int(se.Offset)
+	for i := max(0, offset-1); i < len(r.text) && i <= offset+1; i++ {
+		c, _ := utf8.DecodeRuneInString(r.text[i:])
+		if strings.HasPrefix(se.Error(), "invalid character "+strconv.QuoteRune(c)) {
+			return i
+		}
+	}
+	return offset
 }
 
 // next is the position of the token that comes next.
