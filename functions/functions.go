@@ -1,0 +1,43 @@
+// Package functions lists the steps of the medallion: the only list there is. Every host (AWS Lambda, Azure Functions, the local runner)
+// carries this set, and statemachines/medallion.asl.json orders it.
+package functions
+
+import (
+	"context"
+
+	"github.com/lakestep/lakestep/functions/bronze"
+	"github.com/lakestep/lakestep/functions/complete"
+	"github.com/lakestep/lakestep/functions/fail"
+	"github.com/lakestep/lakestep/functions/gold"
+	"github.com/lakestep/lakestep/functions/publish"
+	"github.com/lakestep/lakestep/functions/quality"
+	"github.com/lakestep/lakestep/functions/silver"
+	"github.com/lakestep/lakestep/functions/validate"
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/pipeline"
+	"github.com/lakestep/lakestep/shared/step"
+)
+
+// Deps are what the steps need from their host.
+type Deps struct {
+	Lake   *lake.Lake
+	Engine *engine.Engine
+	Open   func(context.Context, pipeline.Source) (connector.Source, error) // connects to a declared source
+	Limit  connector.Limit                                                  // of one page of a source
+}
+
+// All gives every step.
+func All(d Deps) step.Set {
+	return step.NewSet(
+		validate.New(validate.Options{Lake: d.Lake, Engine: d.Engine, Open: d.Open}),
+		bronze.New(bronze.Options{Lake: d.Lake, Engine: d.Engine, Open: d.Open, Limit: d.Limit}),
+		silver.New(d.Lake, d.Engine),
+		gold.New(d.Lake, d.Engine),
+		quality.New(d.Lake, d.Engine),
+		publish.New(d.Lake),
+		complete.New(d.Lake, d.Engine),
+		fail.New(d.Lake, d.Engine),
+	)
+}

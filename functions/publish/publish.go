@@ -1,0 +1,72 @@
+// Package publish is the step that makes an approved commit visible. It verifies that the verdict is on this very document and that every
+// file is there with its size, commits, and brings the rows that the decision refused to the quarantine.
+//
+// Published is published: repeated, the step finds its own commit and gives the same answer.
+package publish
+
+import (
+	"context"
+
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/step"
+)
+
+// Input names the audited commit.
+type Input struct {
+	Run    string         `json:"run"`
+	Bundle string         `json:"bundle"`
+	Table  string         `json:"table"`
+	Staged lake.StagedRef `json:"staged"`
+}
+
+// Output says under which version the table's data now is.
+type Output struct {
+	Table   string `json:"table"`
+	Version int64  `json:"version"`
+	Verdict string `json:"verdict"`
+}
+
+type publisher struct{ lake *lake.Lake }
+
+// New makes the step.
+func New(l *lake.Lake) step.Step { return step.New("publish", (&publisher{l}).run) }
+
+func (p *publisher) run(ctx context.Context, in Input) (Output, error) {
+	table, err := p.lake.Open(ctx, in.Table)
+	if err != nil {
+		return Output{}, err
+	}
+	verdict, err := table.VerdictOn(ctx, in.Staged)
+	if err != nil {
+		return Output{}, err
+	}
+	if verdict.Verdict != lake.Passed && verdict.Verdict != lake.Waived {
+		return Output{}, fault.New(fault.QualityFailed, "publish", in.Table, "the gate is %s", verdict.Verdict)
+	}
+	version := table.Snap.Version()
+	if table.Decision == nil || table.Decision.Attempt != in.Staged.Attempt {
+		if version, err = p.commit(ctx, table, in.Staged); err != nil {
+			return Output{}, err
+		}
+		if table, err = p.lake.Open(ctx, in.Table); err != nil {
+			return Output{}, err
+		}
+	}
+	return Output{Table: in.Table, Version: version, Verdict: verdict.Verdict}, p.lake.Forward(ctx, table)
+}
+
+func (p *publisher) commit(ctx context.Context, table *lake.Table, ref lake.StagedRef) (int64, error) {
+	decision, err := table.DecisionOf(ctx, ref.Attempt)
+	if err != nil {
+		return 0, err
+	}
+	txn, _, err := table.Staged(ctx, ref)
+	if err != nil {
+		return 0, err
+	}
+	if err := txn.VerifyFiles(ctx); err != nil {
+		return 0, err
+	}
+	return table.Publish(ctx, txn, decision)
+}

@@ -1,0 +1,135 @@
+package files
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/fault"
+)
+
+// builder turns local files into the parts of a page.
+type builder struct {
+	page   connector.Page
+	stream stream
+	dir    string
+	seq    int
+}
+
+func (b *builder) add(ctx context.Context, path string, it connector.Item) error {
+	if b.stream.Format == "jsonl" {
+		return b.addJSONL(ctx, path, it)
+	}
+	return b.addCSV(path, it)
+}
+
+func (b *builder) temp(name string) string {
+	b.seq++
+	return filepath.Join(b.dir, fmt.Sprintf("%d-%s", b.seq, name))
+}
+
+// part is the part of these columns, an existing one where there is one: files of one header are loaded together.
+func (b *builder) part(p connector.Part, f connector.PartFile) {
+	for i, q := range b.page.Parts {
+		if slices.Equal(q.Columns, p.Columns) && q.Header == p.Header {
+			b.page.Parts[i].Files = append(q.Files, f)
+			return
+		}
+	}
+	p.Files = []connector.PartFile{f}
+	b.page.Parts = append(b.page.Parts, p)
+}
+
+func (b *builder) addCSV(path string, it connector.Item) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fault.New(fault.Unavailable, "read", it.Key, "%w", err)
+	}
+	defer f.Close()
+	r := csv.NewReader(bufio.NewReader(&bomReader{r: f}))
+	if b.stream.Delimiter != "" {
+		r.Comma = []rune(b.stream.Delimiter)[0]
+	}
+	first, err := r.Read()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil // an empty file has no rows
+	case err != nil:
+		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Line: 1, Error: "header: " + err.Error()})
+		return nil
+	}
+	columns := first
+	if b.stream.NoHeader {
+		columns = make([]string, len(first))
+		for i := range first {
+			columns[i] = "column_" + strconv.Itoa(i+1)
+		}
+	}
+	columns, err = columnNames(columns)
+	if err != nil {
+		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Line: 1, Text: strings.Join(first, ","), Error: "header: " + err.Error()})
+		return nil
+	}
+	b.part(connector.Part{Columns: columns, Header: !b.stream.NoHeader, Delimiter: b.stream.Delimiter}, connector.PartFile{Path: path, Item: it})
+	return nil
+}
+
+// columnNames makes the names of a file fit for a Delta table: what Parquet readers cannot stand (" ,;{}()\n\t=") becomes "_"; an
+// empty name is column_N. Names that differ in case only, and names that begin with "_" (lakestep's own), are refused.
+func columnNames(names []string) ([]string, error) {
+	seen := map[string]bool{}
+	out := make([]string, len(names))
+	for i, n := range names {
+		n = strings.Map(func(r rune) rune {
+			if strings.ContainsRune(" ,;{}()\n\r\t=", r) {
+				return '_'
+			}
+			return r
+		}, strings.TrimSpace(n))
+		if n == "" {
+			n = "column_" + strconv.Itoa(i+1)
+		}
+		if strings.HasPrefix(n, "_") {
+			return nil, fmt.Errorf("column %q: names that begin with _ are lakestep's own", n)
+		}
+		if seen[strings.ToLower(n)] {
+			return nil, fmt.Errorf("column %q stands twice (case does not count)", n)
+		}
+		seen[strings.ToLower(n)] = true
+		out[i] = n
+	}
+	return out, nil
+}
+
+// bomReader drops a UTF-8 byte order mark.
+type bomReader struct {
+	r    io.Reader
+	done bool
+}
+
+func (b *bomReader) Read(p []byte) (int, error) {
+	if b.done {
+		return b.r.Read(p)
+	}
+	b.done = true
+	head := make([]byte, 3)
+	n, err := io.ReadFull(b.r, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return 0, err
+	}
+	head = head[:n]
+	if string(head) == "\xef\xbb\xbf" {
+		head = nil
+	}
+	b.r = io.MultiReader(strings.NewReader(string(head)), b.r)
+	return b.r.Read(p)
+}

@@ -1,0 +1,153 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
+)
+
+// Gain is what a table gained since a consumer read it: files of whole rows, and files of its change data feed.
+type Gain struct {
+	Input   Input         // to be remembered by the consumer
+	From    int64         // the version read before; -1: all of the table is new
+	Rows    []engine.File // data files of which every row is new
+	Feed    []engine.File // change data files: insert, update_preimage, update_postimage
+	NewRows bool          // there is something to read
+}
+
+// Since gives what the table gained after the input that a consumer remembers (nil: it has read nothing yet). Cost follows the gain, not the
+// table. A table that lost rows, or was made anew, is a SourceLost fault: what was derived from the lost rows would stay.
+func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
+	g := Gain{From: -1}
+	if !t.Exists() {
+		if seen != nil {
+			return g, t.lost("it is gone")
+		}
+		return g, nil
+	}
+	g.Input = Input{Version: t.Snap.Version(), TableID: t.Snap.Metadata().ID}
+	if seen == nil {
+		g.Rows = engine.Files(t.Snap.Files())
+		g.NewRows = len(g.Rows) > 0
+		return g, nil
+	}
+	switch {
+	case seen.TableID != g.Input.TableID:
+		return g, t.lost("it was made anew")
+	case seen.Version > g.Input.Version:
+		return g, t.lost("its newest version is %d, and version %d has been read", g.Input.Version, seen.Version)
+	}
+	g.From = seen.Version
+	for c, err := range t.Delta.Changes(ctx, seen.Version, g.Input.Version) {
+		if err != nil {
+			return g, err
+		}
+		if len(c.CDC) > 0 {
+			for _, f := range c.CDC {
+				g.Feed = append(g.Feed, engine.File{Path: f.Path, PartitionValues: f.PartitionValues})
+			}
+			continue
+		}
+		if slices.ContainsFunc(c.Removes, func(r delta.Remove) bool { return r.DataChange }) {
+			return g, t.lost("version %d (%s) removed rows", c.Version, c.Info.Operation)
+		}
+		for _, a := range c.Adds {
+			if a.DataChange {
+				g.Rows = append(g.Rows, engine.Files([]delta.Add{a})...)
+			}
+		}
+	}
+	g.NewRows = len(g.Rows)+len(g.Feed) > 0
+	return g, nil
+}
+
+func (t *Table) lost(format string, args ...any) error {
+	return fault.New(fault.SourceLost, "read changes of", t.Name, format, args...).
+		WithHint("what was read from it before is still in the tables behind it: remove those and run again to rebuild them")
+}
+
+// Live is the scan of all rows of a snapshot of the table.
+func (t *Table) Live(snap *delta.Snapshot) engine.Scan {
+	return t.Scan(snap, engine.Files(snap.Files()))
+}
+
+// Scan is the scan of some files under the schema of a snapshot.
+func (t *Table) Scan(snap *delta.Snapshot, files []engine.File) engine.Scan {
+	return engine.Scan{Store: t.lake.Store, Table: t.Delta, Schema: snap.Schema(), Partition: snap.Metadata().PartitionColumns, Files: files}
+}
+
+// StagedRef names a staged commit of a table in a state machine's payload. The attempt is a text there: 63 bits do not survive every
+// JSON reader.
+type StagedRef struct {
+	Attempt int64  `json:"attempt,string"`
+	SHA256  string `json:"sha256"`
+}
+
+func (t *Table) staged(r StagedRef) delta.Staged {
+	return delta.Staged{Attempt: r.Attempt, Key: fmt.Sprintf("%s/_lakestep/staged/%d.json", t.Delta.Prefix(), r.Attempt), SHA256: r.SHA256}
+}
+
+// Staged opens a staged commit: the transaction, the table at the version that it was decided on, and the table as it will be.
+func (t *Table) Staged(ctx context.Context, r StagedRef) (*delta.Txn, *delta.Snapshot, error) {
+	txn, err := t.Delta.LoadStaged(ctx, t.staged(r))
+	if err != nil {
+		return nil, nil, err
+	}
+	base, err := txn.Base(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	after, err := base.With(txn.Actions())
+	return txn, after, err
+}
+
+// DecisionOf reads the decision of an attempt that may not be committed yet.
+func (t *Table) DecisionOf(ctx context.Context, attempt int64) (*Decision, error) {
+	return readDecision(ctx, t.lake.Store, t.Delta.Prefix(), attempt)
+}
+
+// Publish commits a staged transaction. When somebody else committed a decision of the same table first: nil if it covers this one's input,
+// a Stale fault otherwise. The version is the one under which the table's data now is.
+func (t *Table) Publish(ctx context.Context, txn *delta.Txn, mine *Decision) (version int64, err error) {
+	version, err = txn.Commit(ctx)
+	var conflict *delta.ConflictError
+	if !errors.As(err, &conflict) {
+		return version, err
+	}
+	now, oerr := t.lake.Open(ctx, t.Name)
+	if oerr != nil {
+		return 0, oerr
+	}
+	if now.Decision != nil && now.Decision.covers(mine) {
+		return now.Snap.Version(), nil
+	}
+	return 0, fault.New(fault.Stale, "publish", t.Name, "%w", err)
+}
+
+// covers tells whether all that d read is part of what e's chain has read: e committed first.
+func (e *Decision) covers(d *Decision) bool {
+	if e.Attempt == d.Attempt {
+		return true
+	}
+	if e.ReadVersion < d.ReadVersion || e.Model != d.Model {
+		return false
+	}
+	for name, in := range d.Inputs {
+		other, ok := e.Inputs[name]
+		if !ok || other.TableID != in.TableID || other.Version < in.Version {
+			return false
+		}
+	}
+	for _, it := range d.Items {
+		if !slices.ContainsFunc(e.Items, func(o connector.Item) bool { return o.Key == it.Key && o.SHA256 == it.SHA256 }) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,100 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/fault"
+)
+
+// Forward commits the rows that a table's decision refused to the table they go to, unless they are there: a crash between the two
+// commits is made good by whoever comes next. It may be repeated and run concurrently.
+func (l *Lake) Forward(ctx context.Context, t *Table) error {
+	if t.Decision == nil || t.Decision.Refused == nil {
+		return nil
+	}
+	r := t.Decision.Refused
+	for try := 0; ; try++ {
+		done, err := l.forward(ctx, t.Name, r)
+		var conflict *delta.ConflictError
+		if errors.As(err, &conflict) && try < 10 {
+			continue // somebody else wrote there, perhaps these very rows: look again
+		}
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+func (l *Lake) forward(ctx context.Context, from string, r *Refused) (done bool, err error) {
+	target := l.Delta(r.Table)
+	snap, err := target.Snapshot(ctx, delta.AsOf{})
+	if errors.Is(err, delta.ErrNoTable) {
+		snap, err = target.Empty(), nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if last, ok := snap.Txn(AppID(from)); ok && last == r.Attempt {
+		return true, nil
+	}
+	if r.Schema.Fields == nil {
+		return false, fault.New(fault.SourceLost, "roll forward", r.Table, "it lacks the rows that %s refused in attempt %d, and a later decision took their place", from, r.Attempt).
+			WithHint("the table was changed by another program: restore it")
+	}
+	txn := snap.Begin(delta.Operation{Name: "WRITE", Parameters: map[string]any{"mode": "Append", "refusedBy": from}, Attempt: r.Attempt})
+	if err := Evolve(target, snap, txn, r.Schema, nil); err != nil {
+		return false, err
+	}
+	txn.Add(r.Adds...).SetTxn(AppID(from), r.Attempt).ReadNothing()
+	if err := txn.VerifyFiles(ctx); err != nil {
+		return false, err
+	}
+	_, err = txn.Commit(ctx)
+	return err == nil, err
+}
+
+// Evolve makes a transaction fit for rows of a schema: it creates the table with the given properties when there is none, and adds columns
+// that the table lacks at the end. A column of another type is a SchemaBroken fault.
+func Evolve(table *delta.Table, snap *delta.Snapshot, txn *delta.Txn, schema delta.Schema, properties map[string]string) error {
+	if snap.Version() < 0 {
+		meta, protocol, err := table.NewMetadata(schema, nil, properties)
+		if err != nil {
+			return err
+		}
+		txn.SetMetadata(meta).SetProtocol(protocol)
+		return nil
+	}
+	merged, changed, err := Widen(snap.Schema(), schema)
+	if err != nil || !changed {
+		return err
+	}
+	text, err := merged.JSON()
+	if err != nil {
+		return fault.New(fault.Internal, "write", "schema", "%w", err)
+	}
+	meta := snap.Metadata()
+	meta.SchemaString = text
+	txn.SetMetadata(meta)
+	return nil
+}
+
+// Widen gives a table's schema with the columns that only the rows have at its end. A column of another type is a SchemaBroken fault.
+func Widen(table, rows delta.Schema) (_ delta.Schema, changed bool, err error) {
+	merged := delta.Schema{Fields: slices.Clone(table.Fields)}
+	for _, f := range rows.Fields {
+		old, ok := merged.Field(f.Name)
+		switch {
+		case !ok:
+			f.Nullable = true
+			merged.Fields = append(merged.Fields, f)
+			changed = true
+		case old.Type.String() != f.Type.String():
+			return delta.Schema{}, false, fault.New(fault.SchemaBroken, "write", "column "+f.Name, "the table has %s, the new rows have %s", old.Type, f.Type).
+				WithHint("cast the column to %s, or give it another name", old.Type)
+		}
+	}
+	return merged, changed, nil
+}

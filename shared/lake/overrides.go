@@ -1,0 +1,33 @@
+package lake
+
+import (
+	"context"
+	"slices"
+)
+
+// Overrides are an operator's words for one run: how to go on after a gate closed.
+type Overrides struct {
+	Waive       []string `json:"waive,omitempty"`            // tables whose closed gate lets the batch through
+	RefuseBatch []string `json:"quarantine_batch,omitempty"` // silver tables whose whole batch goes to quarantine
+	Reason      string   `json:"reason,omitempty"`           // why; recorded with the verdict
+}
+
+const overridesDocument = "overrides"
+
+// PutOverrides records them for a run.
+func (l *Lake) PutOverrides(ctx context.Context, run string, o Overrides) error {
+	return l.PutRun(ctx, run, overridesDocument, o)
+}
+
+// Overrides gives those of a run.
+func (l *Lake) Overrides(ctx context.Context, run string) (Overrides, error) {
+	var o Overrides
+	_, err := l.GetRun(ctx, run, overridesDocument, &o)
+	return o, err
+}
+
+// Waives tells whether a closed gate of the table is waived.
+func (o Overrides) Waives(table string) bool { return slices.Contains(o.Waive, table) }
+
+// RefusesBatch tells whether the whole batch of the table goes to quarantine.
+func (o Overrides) RefusesBatch(table string) bool { return slices.Contains(o.RefuseBatch, table) }

@@ -1,0 +1,154 @@
+package lake
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
+)
+
+// Table is a table as it was at one moment: its newest snapshot, and the decision that holds in it.
+type Table struct {
+	Name     string // full name
+	Delta    *delta.Table
+	Snap     *delta.Snapshot // version -1 when there is no table yet
+	Decision *Decision       // nil when lakestep has not written to it yet
+	lake     *Lake
+}
+
+// Exists tells whether there is a table.
+func (t *Table) Exists() bool { return t.Snap.Version() >= 0 }
+
+// Open gives a table as it is now. A table from which somebody else took data away since lakestep's own commit is a SourceLost fault.
+func (l *Lake) Open(ctx context.Context, name string) (*Table, error) {
+	t := &Table{Name: name, Delta: l.Delta(name), lake: l}
+	snap, err := t.Delta.Snapshot(ctx, delta.AsOf{})
+	if errors.Is(err, delta.ErrNoTable) {
+		t.Snap = t.Delta.Empty()
+		return t, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.Snap = snap
+	if t.Decision, err = loadDecision(ctx, l.Store, t.Delta.Prefix(), name, snap); err != nil {
+		return nil, err
+	}
+	return t, t.checkForeign(ctx)
+}
+
+// checkForeign looks at the commits since the decision's own. A restore or overwrite by another program moves the data but not the
+// cursor: going on from there would skip rows or take them twice.
+func (t *Table) checkForeign(ctx context.Context) error {
+	if t.Decision == nil {
+		return nil
+	}
+	own := false
+	for c, err := range t.Delta.Changes(ctx, t.Decision.ReadVersion, t.Snap.Version()) {
+		if err != nil {
+			return err
+		}
+		if !own {
+			own = slices.ContainsFunc(c.Txns, func(x delta.SetTransaction) bool {
+				return x.AppID == AppID(t.Name) && x.Version == t.Decision.Attempt
+			})
+			continue
+		}
+		if slices.ContainsFunc(c.Removes, func(r delta.Remove) bool { return r.DataChange }) {
+			return fault.New(fault.SourceLost, "open", t.Name, "version %d (%s) removed data after lakestep's own commit: the cursor no longer belongs to the data", c.Version, c.Info.Operation).
+				WithHint("see `lakestep table history %s`; restore the table to the version before, or remove it and run again to rebuild it", t.Name)
+		}
+	}
+	if !own {
+		return fault.New(fault.SourceLost, "open", t.Name, "the commit of its cursor %d is not in the log after version %d", t.Decision.Attempt, t.Decision.ReadVersion).
+			WithHint("the table was restored or replaced by another program: restore it from a backup, or remove it and run again to rebuild it")
+	}
+	return nil
+}
+
+// Next begins the decision that follows the one that holds.
+func (t *Table) Next(run string, attempt int64) *Decision {
+	d := &Decision{Format: format, Table: t.Name, Attempt: attempt, Run: run, ReadVersion: t.Snap.Version(), Inputs: map[string]Input{}}
+	if t.Decision != nil {
+		d.Refused = t.Decision.Refused.pointer()
+	}
+	return d
+}
+
+// Save stores a decision, made durable before the commit that names it. It is chained to the one before by a pointer, or every
+// maxDepth-th time holds all that came before, so that neither the documents nor the chain grow with the square of the batches.
+func (t *Table) Save(ctx context.Context, d *Decision) error {
+	if !d.Counts.Balanced() {
+		return fault.New(fault.Internal, "decide", d.Table, "the counts do not balance: %+v", d.Counts)
+	}
+	if prev := t.Decision; prev != nil && prev.Depth+1 < maxDepth {
+		d.Parent, d.Depth = prev.Attempt, prev.Depth+1
+	} else if prev != nil {
+		seen, err := t.Seen(ctx)
+		if err != nil {
+			return err
+		}
+		for _, it := range d.Items {
+			delete(seen, it.Key)
+		}
+		rest := make([]connector.Item, 0, len(seen))
+		for _, it := range seen {
+			rest = append(rest, it)
+		}
+		slices.SortFunc(rest, func(a, b connector.Item) int { return strings.Compare(a.Key, b.Key) })
+		d.Older = rest
+	}
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return fault.New(fault.Internal, "decide", d.Table, "%w", err)
+	}
+	if len(raw) > maxDocument {
+		return fault.New(fault.InvalidInput, "decide", d.Table, "the cursor document has %d bytes, more than %d", len(raw), maxDocument)
+	}
+	return t.lake.Store.Put(ctx, t.Delta.Prefix()+"/"+decisionKey(d.Attempt), bytes.NewReader(raw), store.PutOptions{IfAbsent: true})
+}
+
+// Seen gives the items that the table's decisions took from their source.
+func (t *Table) Seen(ctx context.Context) (connector.Position, error) {
+	seen := connector.Position{}
+	for d := t.Decision; d != nil; {
+		for _, it := range append(slices.Clone(d.Items), d.Older...) {
+			if _, newer := seen[it.Key]; !newer {
+				seen[it.Key] = it
+			}
+		}
+		if d.Parent == 0 {
+			break
+		}
+		parent, err := readDecision(ctx, t.lake.Store, t.Delta.Prefix(), d.Parent)
+		if err != nil {
+			return nil, err
+		}
+		d = parent
+	}
+	return seen, nil
+}
+
+// OfRun gives the decisions that a run made on the table, newest first.
+func (t *Table) OfRun(ctx context.Context, run string) ([]*Decision, error) {
+	var out []*Decision
+	for d := t.Decision; d != nil && d.Run == run; {
+		out = append(out, d)
+		if d.Parent == 0 {
+			break
+		}
+		parent, err := readDecision(ctx, t.lake.Store, t.Delta.Prefix(), d.Parent)
+		if err != nil {
+			return nil, err
+		}
+		d = parent
+	}
+	return out, nil
+}

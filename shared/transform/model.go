@@ -1,0 +1,202 @@
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/pipeline"
+	"github.com/lakestep/lakestep/shared/quality"
+)
+
+// The names of the session's relations.
+const (
+	modelView = "_model"
+	typedRows = "_typed" // silver: the model's rows with _row and _reason
+	goodRows  = "_good"  // what the table gets
+	rowID     = "_row"
+)
+
+// viewName is what a ref or changes becomes in SQL.
+func viewName(kind pipeline.Kind, table string) string {
+	return engine.Ident(string(kind) + " " + table)
+}
+
+// views makes the inputs visible to the model.
+func (j *job) views(ctx context.Context) error {
+	for _, name := range j.Table.Model.Refs {
+		relation, err := j.session.Relation(ctx, j.inputs[name].Live(j.inputs[name].Snap))
+		if err != nil {
+			return err
+		}
+		if err := j.view(ctx, viewName(pipeline.Ref, name), "SELECT * FROM "+relation); err != nil {
+			return err
+		}
+	}
+	for _, name := range j.Table.Model.Changes {
+		query, err := changed(ctx, j.session, j.inputs[name], j.gains[name], j.Table.Layer == pipeline.Silver)
+		if err != nil {
+			return err
+		}
+		if err := j.view(ctx, viewName(pipeline.Changes, name), query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *job) view(ctx context.Context, name, query string) error {
+	return j.session.Exec(ctx, "CREATE TEMP VIEW "+name+" AS "+query)
+}
+
+// changed is a query for the rows that a table gained: new rows, and the new state of changed ones. With rows, each has its id.
+func changed(ctx context.Context, s *engine.Session, in *lake.Table, g lake.Gain, rows bool) (string, error) {
+	sc := in.Scan(in.Snap, g.Rows)
+	sc.Position = rows
+	relation, err := s.Relation(ctx, sc)
+	if err != nil {
+		return "", err
+	}
+	if rows { // 2^40 rows a file, 2^23 files
+		return fmt.Sprintf("SELECT * EXCLUDE (_file, _pos), (_file << 40) | _pos AS %s FROM %s", rowID, relation), nil
+	}
+	query := "SELECT * FROM " + relation
+	if len(g.Feed) > 0 {
+		sc := in.Scan(in.Snap, g.Feed)
+		sc.Extra = []string{"_change_type"}
+		feed, err := s.Relation(ctx, sc)
+		if err != nil {
+			return "", err
+		}
+		query += " UNION ALL BY NAME SELECT * EXCLUDE (_change_type) FROM " + feed + " WHERE _change_type IN ('insert', 'update_postimage')"
+	}
+	return query, nil
+}
+
+// runModel makes _good (and in silver _typed) of the model's result.
+func (j *job) runModel(ctx context.Context) error {
+	schema, err := Compile(ctx, j.session, j.Table)
+	if err != nil {
+		return err
+	}
+	for _, f := range schema.Fields {
+		if f.Name != rowID {
+			j.model.Fields = append(j.model.Fields, f)
+		}
+	}
+	into, query := goodRows, "SELECT * FROM "+modelView
+	if j.Table.Layer == pipeline.Silver {
+		reason := quality.Reason(silverRules(j.Table))
+		if j.RefuseAll {
+			reason = "coalesce(" + reason + ", 'batch_quarantined')"
+		}
+		into, query = typedRows, fmt.Sprintf("SELECT *, %s AS _reason FROM %s", reason, modelView)
+	}
+	if err := j.session.Exec(ctx, "CREATE TEMP TABLE "+into+" AS "+query); err != nil {
+		return fault.New(fault.KindOf(err), "run", j.Table.Model.File, "%w", err).WithHint("%s", fault.HintOf(err))
+	}
+	if into == typedRows {
+		return j.view(ctx, goodRows, "SELECT * EXCLUDE (_row, _reason) FROM "+typedRows+" WHERE _reason IS NULL")
+	}
+	return nil
+}
+
+// Compile makes the view _model of a table's model, whose refs and changes the session has as views, and gives its schema. Mistakes in the
+// SQL, and in the expressions of the table's rules, are InvalidInput faults with file, line and column.
+func Compile(ctx context.Context, s *engine.Session, t *pipeline.Table) (delta.Schema, error) {
+	rendered, err := t.Model.Render(viewName)
+	if err != nil {
+		return delta.Schema{}, err
+	}
+	prefix := "CREATE OR REPLACE TEMP VIEW " + modelView + " AS "
+	if err := s.Exec(ctx, prefix+strings.TrimRight(rendered.SQL, " \t\r\n;")+"\n"); err != nil {
+		return delta.Schema{}, modelError(err, len(prefix), rendered, t.Model.File)
+	}
+	schema, err := s.Describe(ctx, "SELECT * FROM "+modelView)
+	if err != nil {
+		return delta.Schema{}, fault.New(fault.KindOf(err), "compile", t.Model.File, "%w", err).WithHint("%s", fault.HintOf(err))
+	}
+	if _, ok := schema.Field(rowID); t.Layer == pipeline.Silver && !ok {
+		return delta.Schema{}, fault.New(fault.InvalidInput, "compile", t.Model.File+":1:1", "the result has no column _row").
+			WithHint("a silver model selects _row of its {{ changes }} too: by it lakestep finds the received row of a refused one")
+	}
+	return schema, compileRules(ctx, s, t)
+}
+
+// compileRules checks the rules' expressions against the model's columns.
+func compileRules(ctx context.Context, s *engine.Session, t *pipeline.Table) error {
+	for _, r := range t.Rules {
+		if _, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT ((%s) IS TRUE) FROM %s", r.Expr, modelView)); err != nil {
+			return fault.New(fault.InvalidInput, "compile", r.Pos.String(), "rule %s: %w", r.Name, short(err))
+		}
+	}
+	for _, test := range t.Tests {
+		if test.Expr == "" {
+			continue
+		}
+		query := fmt.Sprintf("DESCRIBE SELECT (%s) FROM %s", test.Expr, modelView)
+		if test.Kind == pipeline.ControlTotal {
+			query = fmt.Sprintf("DESCRIBE SELECT sum(%s) FROM %s", test.Expr, modelView)
+		}
+		if _, err := s.Strings(ctx, query); err != nil {
+			return fault.New(fault.InvalidInput, "compile", test.Pos.String(), "test %s: %w", test.Name, short(err))
+		}
+	}
+	return nil
+}
+
+var duckLine = regexp.MustCompile(`(?s)\n*LINE (\d+): (.*?)\n( *)\^`)
+
+// modelError gives an error of the engine the place in the model's file: DuckDB prints the line and a caret under the column.
+func modelError(err error, prefix int, r pipeline.Rendered, file string) error {
+	m := duckLine.FindStringSubmatch(err.Error())
+	if m == nil {
+		return fault.New(fault.KindOf(err), "compile", file, "%w", err)
+	}
+	line, aerr := strconv.Atoi(m[1])
+	if aerr != nil {
+		return fault.New(fault.KindOf(err), "compile", file, "%w", err)
+	}
+	column := columnOf(r.SQL, line, prefix, m[2], len(m[3])-len("LINE "+m[1]+": "))
+	return fault.New(fault.InvalidInput, "compile", r.Origin(line, column).String(), "%w", short(err))
+}
+
+// columnOf finds the column in the SQL: DuckDB shows long lines cut, with dots where something is left out.
+func columnOf(sql string, line, prefix int, shown string, caret int) int {
+	lines := strings.Split(sql, "\n")
+	if line > len(lines) {
+		return 1
+	}
+	whole := lines[line-1]
+	if line == 1 {
+		whole = strings.Repeat(" ", prefix) + whole
+		shown = strings.Replace(shown, "CREATE OR REPLACE TEMP VIEW "+modelView+" AS ", strings.Repeat(" ", prefix), 1)
+	}
+	text := strings.TrimPrefix(shown, "...")
+	caret -= len(shown) - len(text)
+	at := strings.Index(whole, strings.TrimSuffix(text, "..."))
+	if at < 0 || caret < 0 {
+		return 1
+	}
+	column := at + caret
+	if line == 1 {
+		column -= prefix
+	}
+	return max(1, column+1)
+}
+
+// short is the first line of an engine's error, without its source excerpt.
+func short(err error) error {
+	text := err.Error()
+	if i := strings.Index(text, "\n"); i >= 0 {
+		text = text[:i]
+	}
+	return errors.New(strings.TrimPrefix(strings.TrimPrefix(text, "run SQL: "), "Binder Error: "))
+}
