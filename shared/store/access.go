@@ -31,8 +31,8 @@ func ReadAll(ctx context.Context, s Store, key string, limit int64) (_ []byte, e
 	return b, nil
 }
 
-// PutFile stores the local file at path as an object and removes it from path: without copying it where s is
-// a FilePutter. After an error the file is still there, unless only its removal is what went wrong.
+// PutFile stores the local file at path as an object, and removes it from path: without copying it where s is
+// a FilePutter. After an error the file is still there. That a stored file cannot be removed is no error.
 func PutFile(ctx context.Context, s Store, key, path string, o PutOptions) error {
 	if fp, ok := s.(FilePutter); ok {
 		return fp.PutFile(ctx, key, path, o)
@@ -45,9 +45,7 @@ func PutFile(ctx context.Context, s Store, key, path string, o PutOptions) error
 	if err := s.Put(ctx, key, f, o); err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return fault.New(fault.Unavailable, "put", key, "removal of the stored file: %w", err)
-	}
+	_ = os.Remove(path)
 	return nil
 }
 

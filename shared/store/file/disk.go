@@ -193,7 +193,7 @@ func translate(op, key string, err error) error {
 			WithHint("check who owns the lake's folder and that it is writable")
 	case is(syscall.ENOSPC, syscall.EDQUOT):
 		return fault.New(fault.Unavailable, op, key, "%w", err).
-			WithHint("free some disk space and run again; nothing was written under this key")
+			WithHint("free some disk space and run again")
 	}
 	return fault.New(fault.Unavailable, op, key, "%w", err)
 }
