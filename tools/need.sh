@@ -28,15 +28,16 @@ go_ok() {
 	at_least 1.21 "$v" && case "$(go env GOTOOLCHAIN)" in auto | *+auto | path | *+path) true ;; *) false ;; esac
 }
 compiler() { have g++ || have clang++; }
-venv() { python3 -c 'import venv, ensurepip'; }
+venv() { python3 -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 10)'; }
+node_ok() { have npm && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; }
 
 need git git have git
 need make make have make
 need "a C++ compiler" g++ compiler
 need "go $want_go" "" go_ok
 if [ "$mode" = test ]; then
-	need "python3 with venv" "python3 python3-venv" venv
-	need "node and npm" "nodejs npm" eval 'have node && have npm'
+	need "python 3.10 with venv" "python3 python3-venv" venv
+	need "node 18 with npm" "nodejs npm" node_ok
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
