@@ -326,8 +326,13 @@ func (f *fields) add(r record) *Add {
 }
 
 func (f *fields) remove(r record) *Remove {
+	var extended *bool
+	if v, ok := field[bool](f, r, "extendedFileMetadata"); ok {
+		extended = &v
+	}
 	return &Remove{
-		Path: f.string(r, "path"), DeletionTimestamp: f.intPtr(r, "deletionTimestamp"), DataChange: f.bool(r, "dataChange"),
+		ExtendedFileMetadata: extended,
+		Path:                 f.string(r, "path"), DeletionTimestamp: f.intPtr(r, "deletionTimestamp"), DataChange: f.bool(r, "dataChange"),
 		PartitionValues: f.nullableMap(r, "partitionValues"), Size: f.intPtr(r, "size"), DeletionVector: f.deletionVector(r),
 		BaseRowID: f.intPtr(r, "baseRowId"), DefaultRowCommitVersion: f.intPtr(r, "defaultRowCommitVersion"),
 	}

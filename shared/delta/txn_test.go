@@ -3,6 +3,7 @@ package delta_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,21 @@ func paths(s *delta.Snapshot) string {
 		names = append(names, a.Path)
 	}
 	return strings.Join(names, " ")
+}
+
+func putText(t testing.TB, s store.Store, key, text string) {
+	t.Helper()
+	must(t, s.Put(t.Context(), key, strings.NewReader(text), store.PutOptions{}))
+}
+
+func text(t testing.TB, s store.Store, key string) string {
+	t.Helper()
+	r, err := s.Open(t.Context(), key, store.Range{})
+	must(t, err)
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	must(t, err)
+	return string(b)
 }
 
 func write() delta.Operation {
@@ -192,7 +208,6 @@ func TestStaged(t *testing.T) {
 	lake := mem.New()
 	table := newTable(t, lake, nil)
 	ctx := t.Context()
-	put := func(key, text string) { must(t, lake.Put(ctx, key, strings.NewReader(text), store.PutOptions{})) }
 	x := latest(t, table).Begin(write()).ReadNothing().Add(file("a.parquet")).SetTxn("app", 1)
 	staged, err := x.Stage(ctx, 42)
 	must(t, err)
@@ -216,11 +231,11 @@ func TestStaged(t *testing.T) {
 	if err := loaded.VerifyFiles(ctx); fault.KindOf(err) != fault.Internal {
 		t.Errorf("missing file: %v", err)
 	}
-	put("silver/orders/a.parquet", strings.Repeat("x", 99))
+	putText(t, lake, "silver/orders/a.parquet", strings.Repeat("x", 99))
 	if err := loaded.VerifyFiles(ctx); fault.KindOf(err) != fault.Internal {
 		t.Errorf("file of another size: %v", err)
 	}
-	put("silver/orders/a.parquet", strings.Repeat("x", 100))
+	putText(t, lake, "silver/orders/a.parquet", strings.Repeat("x", 100))
 	must(t, loaded.VerifyFiles(ctx))
 	for range 2 { // the second as after a crash between commit and answer
 		loaded, err := table.LoadStaged(ctx, staged)
@@ -232,7 +247,7 @@ func TestStaged(t *testing.T) {
 	if s := latest(t, table); s.Version() != 2 || paths(s) != "a.parquet z.parquet" {
 		t.Error(s.Version(), paths(s))
 	}
-	put(staged.Key, "{}")
+	putText(t, lake, staged.Key, "{}")
 	if _, err := table.LoadStaged(ctx, staged); fault.KindOf(err) != fault.InvalidInput || !strings.Contains(err.Error(), "SHA-256") {
 		t.Error(err)
 	}

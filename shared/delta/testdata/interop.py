@@ -5,6 +5,7 @@ append TABLE           two appends, a delete and a checkpoint by delta-rs
 create TABLE           a partitioned table by delta-rs, with merges, deletes and a checkpoint
 """
 import json
+import os
 import sys
 
 import pyarrow as pa
@@ -56,4 +57,5 @@ if command == "read":
     out = state(table, int(sys.argv[3]) if len(sys.argv) > 3 and sys.argv[3] != "-" else None)
 else:
     out = {"append": append, "create": create}[command](table)
-print(json.dumps(out, default=str))
+print(json.dumps(out, default=str), flush=True)
+os._exit(0)  # delta-rs's threads sometimes abort a regular exit, after all work is done

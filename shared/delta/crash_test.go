@@ -1,0 +1,161 @@
+package delta_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
+	"github.com/lakestep/lakestep/shared/store/inject"
+	"github.com/lakestep/lakestep/shared/store/mem"
+)
+
+// breakages are the ways to break the n-th operation on a store.
+func breakages(n int) map[string]inject.Plan {
+	return map[string]inject.Plan{
+		"fail": {FailAt: n}, "time out": {TimeoutAt: n}, "crash before": {CrashAt: n}, "crash after": {CrashAt: n, Applied: true},
+	}
+}
+
+// TestStageAndPublishBroken breaks staging and publishing at each store operation, and then repeats what did not
+// answer: the commit must take place exactly once.
+func TestStageAndPublishBroken(t *testing.T) {
+	const attempt = 4242
+	stage := func(t *testing.T, table *delta.Table) (delta.Staged, error) {
+		s, err := table.Snapshot(t.Context(), delta.AsOf{})
+		if err != nil {
+			return delta.Staged{}, err
+		}
+		return s.Begin(write()).Add(file("a.parquet")).Remove(true, s.Files()...).SetTxn("app", attempt).Stage(t.Context(), attempt)
+	}
+	publish := func(t *testing.T, table *delta.Table, staged delta.Staged) (int64, error) {
+		x, err := table.LoadStaged(t.Context(), staged)
+		if err != nil {
+			return 0, err
+		}
+		return x.Commit(t.Context())
+	}
+	prepare := func(t *testing.T) *mem.Store {
+		lake := mem.New()
+		table := newTable(t, lake, nil)
+		_, err := latest(t, table).Begin(write()).Add(file("old.parquet")).Commit(t.Context())
+		must(t, err)
+		return lake
+	}
+	open := func(s store.Store) *delta.Table { return delta.Open(s, "silver/orders", delta.Options{Engine: "test"}) }
+	work := func(t *testing.T, s store.Store) error {
+		staged, err := stage(t, open(s))
+		if err != nil {
+			return err
+		}
+		_, err = publish(t, open(s), staged)
+		return err
+	}
+	for _, other := range []bool{false, true} {
+		count := inject.New(inject.Plan{})
+		must(t, work(t, count.Wrap(prepare(t))))
+		for n := 1; n <= count.Ops(); n++ {
+			for name, plan := range breakages(n) {
+				t.Run(fmt.Sprintf("%s %d other %v", name, n, other), func(t *testing.T) {
+					lake := prepare(t)
+					broken := open(inject.New(plan).Wrap(lake))
+					staged, err := stage(t, broken)
+					if err != nil {
+						return // nothing was promised; the step stages another attempt
+					}
+					if other { // a commit elsewhere comes in between; the staged one reads all, so only of a txn
+						_, err := latest(t, open(lake)).Begin(write()).ReadNothing().SetTxn("other", 1).Commit(t.Context())
+						must(t, err)
+					}
+					if _, err := publish(t, broken, staged); err != nil && plan.CrashAt == 0 && !fault.KindOf(err).Retryable() {
+						t.Errorf("publish: %v (%s)", err, fault.KindOf(err))
+					}
+					first, err := publish(t, open(lake), staged)
+					must(t, err)
+					again, err := publish(t, open(lake), staged)
+					must(t, err)
+					want := int64(2)
+					if other {
+						want = 3
+					}
+					s := latest(t, open(lake))
+					if first != want || again != want || s.Version() != want || paths(s) != "a.parquet" {
+						t.Errorf("versions %d, %d; latest %d: %s", first, again, s.Version(), paths(s))
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestCheckpointBroken breaks the checkpoint writer at each store operation. The table must read the same before and after,
+// by hint and by listing, and a repeated checkpoint must succeed.
+func TestCheckpointBroken(t *testing.T) {
+	prepare := func(t *testing.T) *mem.Store {
+		lake := mem.New()
+		table := newTable(t, lake, map[string]string{"delta.checkpointInterval": "3"})
+		for i := range 5 {
+			s := latest(t, table)
+			_, err := s.Begin(write()).Add(file(fmt.Sprintf("f%d", i))).SetTxn("app", int64(i)).Commit(t.Context())
+			must(t, err)
+		}
+		return lake
+	}
+	open := func(s store.Store) *delta.Table { return delta.Open(s, "silver/orders", testOptions()) }
+	count := inject.New(inject.Plan{})
+	must(t, open(count.Wrap(prepare(t))).Checkpoint(t.Context(), 5))
+	if count.Ops() < 8 {
+		t.Fatalf("only %d operations:\n%s", count.Ops(), count.Log())
+	}
+	for n := 1; n <= count.Ops(); n++ {
+		for name, plan := range breakages(n) {
+			t.Run(fmt.Sprintf("%s %d", name, n), func(t *testing.T) {
+				lake := prepare(t)
+				before := latest(t, open(lake))
+				_ = open(inject.New(plan).Wrap(lake)).Checkpoint(t.Context(), 5)
+				sameState(t, before, latest(t, open(lake)))
+				must(t, open(lake).Checkpoint(t.Context(), 5))
+				sameState(t, before, latest(t, open(lake)))
+			})
+		}
+	}
+}
+
+// sameState compares what two snapshots of one version hold.
+func sameState(t testing.TB, want, got *delta.Snapshot) {
+	t.Helper()
+	for _, pair := range [][2]any{
+		{want.Version(), got.Version()}, {noChange(want.Files()), noChange(got.Files())}, {want.Txns(), got.Txns()},
+		{want.Metadata(), got.Metadata()}, {want.Protocol(), got.Protocol()}, {want.Domains(), got.Domains()},
+	} {
+		if d := cmp.Diff(pair[0], pair[1]); d != "" {
+			t.Errorf("-want +got\n%s", d)
+		}
+	}
+}
+
+// TestCheckpointOverDamaged replaces a broken checkpoint and never moves the hint back.
+func TestCheckpointOverDamaged(t *testing.T) {
+	lake := mem.New()
+	table := newTable(t, lake, nil)
+	for i := range 4 {
+		_, err := latest(t, table).Begin(write()).Add(file(fmt.Sprintf("f%d", i))).Commit(t.Context())
+		must(t, err)
+	}
+	key := "silver/orders/_delta_log/00000000000000000004.checkpoint.parquet"
+	for _, damage := range []string{"", "PAR1", "PAR1 garbage PAR1"} {
+		putText(t, lake, key, damage)
+		want := latest(t, table)
+		must(t, table.Checkpoint(t.Context(), 4))
+		sameState(t, want, latest(t, table))
+		if o, err := lake.Stat(t.Context(), key); err != nil || o.Size < 1000 {
+			t.Errorf("%+v %v", o, err)
+		}
+	}
+	must(t, table.Checkpoint(t.Context(), 2))
+	if got := text(t, lake, "silver/orders/_delta_log/_last_checkpoint"); got[:12] != `{"version":4` {
+		t.Errorf("hint moved back: %s", got)
+	}
+}
