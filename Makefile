@@ -25,7 +25,7 @@ test/long: ## the long tests, the race detector, a minute of each fuzz target
 	@tools/test.sh long
 
 lint: ## golangci-lint, when it is installed (the layers and sizes are also checked by `make test`)
-	@command -v golangci-lint >/dev/null || { echo "golangci-lint is not installed: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest"; exit 1; }
+	@command -v golangci-lint >/dev/null || { echo "golangci-lint is not installed: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0"; exit 1; }
 	golangci-lint run ./...
 
 clean: ## remove what was built, and the tests' tools

@@ -26,7 +26,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.
 		}
 		l := lister{ctx: ctx, root: s.root, prefix: prefix, after: after, yield: yield}
 		folder := prefix[:strings.LastIndexByte(prefix, '/')+1]
-		if err := l.list(folder); err != nil && err != errStop {
+		if err := l.list(folder); err != nil && !errors.Is(err, errStop) {
 			yield(store.Object{}, translate("list", prefix, err))
 		}
 	}

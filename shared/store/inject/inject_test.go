@@ -99,7 +99,7 @@ func TestPlans(t *testing.T) {
 			if diff := cmp.Diff(tt.log, in.Log()); diff != "" {
 				t.Errorf("log (-want +got):\n%s", diff)
 			}
-			if tt.err != inject.ErrCrashed {
+			if !errors.Is(tt.err, inject.ErrCrashed) {
 				return
 			}
 			if err := work(t.Context(), s); !errors.Is(err, inject.ErrCrashed) {
