@@ -47,13 +47,13 @@ func (p *parser) root(root *document.Node) {
 	f.Require("version", "apiVersion", "kind", "id", "status")
 	p.c.Version, p.c.ID, p.c.Status = p.optional(f, "version"), p.optional(f, "id"), p.optional(f, "status")
 	p.c.Name = p.optional(f, "name")
+	p.unread(f, document.String, "tenant", "dataProduct", "domain", "slaDefaultElement", "contractCreatedTs")
+	p.unread(f, document.List, "tags", "servers", "support", "roles", "slaProperties", "authoritativeDefinitions", "customProperties")
 	f.Choice("kind", "DataContract", "DataContract")
-	p.c.APIVersion = p.optional(f, "apiVersion")
-	if v := p.c.APIVersion; v != "" && !slices.Contains([]string{"v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0"}, v) {
-		p.Add(f.Pos("apiVersion"), "use v3.1.0", "apiVersion %q of the standard is not supported", v)
-	}
+	p.c.APIVersion = f.Choice("apiVersion", "", "v3.1.0", "v3.0.2", "v3.0.1", "v3.0.0")
 	if n := f.Node("description"); n != nil {
 		d := p.Fields(n, "description", "usage", "purpose", "limitations", "authoritativeDefinitions", "customProperties")
+		p.unread(d, document.String, "usage", "limitations")
 		p.c.Description = p.optional(d, "purpose")
 	}
 	for _, n := range p.list(f, "schema") {
@@ -74,6 +74,15 @@ func (p *parser) optional(f document.Fields, key string) string {
 	return n.Text
 }
 
+// unread checks the kind of keys whose values are for people.
+func (p *parser) unread(f document.Fields, kind document.Kind, keys ...string) {
+	for _, key := range keys {
+		if n := f.Node(key); n != nil && n.Kind != kind {
+			p.Add(n.Pos, "", "%q must be %s, not %s", key, kind, n.Kind)
+		}
+	}
+}
+
 // list is the items of a key that must be a list.
 func (p *parser) list(f document.Fields, key string) []*document.Node {
 	n := f.Node(key)
@@ -92,6 +101,8 @@ func (p *parser) object(n *document.Node) {
 	f.Require("name")
 	o := &Object{Contract: p.c, Name: p.nameOf(f), Description: p.optional(f, "description"), Pos: n.Pos}
 	f.Choice("logicalType", "object", "object")
+	p.unread(f, document.String, "id", "physicalType", "businessName", "dataGranularityDescription")
+	p.unread(f, document.List, "tags", "authoritativeDefinitions", "customProperties", "relationships")
 	if _, twice := p.c.Object(o.Name); twice {
 		p.Add(n.Pos, "", "two schema objects are named %q", o.Name)
 	}
@@ -125,10 +136,11 @@ func (p *parser) object(n *document.Node) {
 
 // nameOf is the physical name, else the name.
 func (p *parser) nameOf(f document.Fields) string {
+	name := p.optional(f, "name")
 	if s := p.optional(f, "physicalName"); s != "" {
 		return s
 	}
-	return p.optional(f, "name")
+	return name
 }
 
 // property reads a column, and its position in the primary key.
@@ -138,6 +150,10 @@ func (p *parser) property(o *Object, n *document.Node) (Column, int64) {
 	c := Column{Name: p.nameOf(f), Description: p.optional(f, "description"), Unique: f.Bool("unique", false), Pos: n.Pos}
 	c.PrimaryKey = f.Bool("primaryKey", false)
 	c.Required = f.Bool("required", false) || c.PrimaryKey
+	p.unread(f, document.String, "id", "businessName", "classification", "encryptedName", "transformLogic", "transformDescription")
+	p.unread(f, document.List, "tags", "authoritativeDefinitions", "customProperties", "relationships", "transformSourceObjects", "examples")
+	p.unread(f, document.Bool, "criticalDataElement")
+	f.Int("partitionKeyPosition")
 	position := int64(-1)
 	if v := f.Int("primaryKeyPosition"); v != nil {
 		position = *v

@@ -22,6 +22,8 @@ func (p *parser) quality(o *Object, c *Column, n *document.Node) {
 		keys = append(keys[:len(keys):len(keys)], string(op))
 	}
 	f := p.Fields(n, "a quality entry", keys...)
+	p.unread(f, document.String, "id", "businessImpact", "description", "method", "name", "schedule", "scheduler", "severity", "unit")
+	p.unread(f, document.List, "tags", "authoritativeDefinitions", "customProperties")
 	f.Choice("dimension", "", dimensions...)
 	kind := f.Choice("type", "library", "library", "text", "sql", "custom")
 	switch kind {

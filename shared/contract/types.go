@@ -75,11 +75,8 @@ func (p *parser) columnType(o *Object, f document.Fields) string {
 	physical := p.optional(f, "physicalType")
 	logical := f.Choice("logicalType", "", logicalTypes...)
 	options := p.typeOptions(o, f)
-	for _, nested := range []string{"properties", "items"} {
-		if f.Has(nested) {
-			p.unsupported(o, f.Pos(nested), "flatten it in the model", "nested columns are not supported")
-			return ""
-		}
+	if p.nested(o, f, logical) {
+		return ""
 	}
 	if physical != "" {
 		if name, ok := NormalType(physical); ok {
@@ -106,6 +103,27 @@ func (p *parser) columnType(o *Object, f document.Fields) string {
 	return name
 }
 
+// nested tells whether a property has columns of its own, which are unsupported. They are still read, for the mistakes in them.
+func (p *parser) nested(o *Object, f document.Fields, logical string) bool {
+	found := false
+	for _, n := range []struct{ key, of string }{{"properties", "object"}, {"items", "array"}} {
+		if !f.Has(n.key) {
+			continue
+		}
+		found = true
+		if logical != n.of {
+			p.Add(f.Pos(n.key), "", "%s belong to the logicalType %s", n.key, n.of)
+		}
+		if n.key == "properties" {
+			for _, item := range p.list(f, n.key) {
+				p.property(&Object{}, item)
+			}
+		}
+		p.unsupported(o, f.Pos(n.key), "flatten it in the model", "nested columns are not supported")
+	}
+	return found
+}
+
 // typeOptions gives the options that choose a type. The others limit the values, for which a quality rule is the place.
 func (p *parser) typeOptions(o *Object, f document.Fields) map[string]string {
 	out := map[string]string{}
@@ -114,6 +132,9 @@ func (p *parser) typeOptions(o *Object, f document.Fields) map[string]string {
 		return out
 	}
 	g := p.Fields(n, "logicalTypeOptions")
+	if !f.Has("logicalType") {
+		p.Add(n.Pos, "", "logicalTypeOptions needs a logicalType")
+	}
 	for _, m := range n.Members {
 		switch m.Key {
 		case "format", "timezone":
