@@ -92,7 +92,11 @@ func FormatPartitionValue(t Type, v any) (*string, error) {
 	case float32:
 		s = formatFloat(float64(v), 32)
 	case float64:
-		s = formatFloat(v, 64)
+		bits := 64
+		if t == Type(Float) {
+			bits = 32 // as it was read, at its own precision
+		}
+		s = formatFloat(v, bits)
 	case time.Time:
 		switch t {
 		case Date:
