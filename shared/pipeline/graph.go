@@ -117,6 +117,8 @@ func (l *loader) checkReads(t *Table) {
 		l.Add(l.second(t.Model), "read the others with ref", "a model reads the changes of one table, not of %s", strings.Join(t.Model.Changes, " and "))
 	case t.Layer == Silver && n == 0:
 		l.Add(start, `write {{ changes "bronze.x" }}`, "a silver model reads the changes of one bronze table; this one of none")
+	case t.Layer == Silver && !strings.Contains(t.Model.Text, "_row") && !strings.Contains(t.Model.Text, "*"):
+		l.Add(start, "add _row to what it selects", "a silver model must pass on _row, the id of the received row")
 	case t.Layer == Gold && t.Materialized == Append && n == 0:
 		l.Add(start, `write {{ changes "silver.x" }}`, "a table with materialized: append needs changes, else every run adds all rows again")
 	case len(t.Model.Refs)+n == 0:

@@ -123,14 +123,14 @@ func FuzzLoad(f *testing.F) {
 
 // A bundle as large as it may be loads in reasonable time: nothing is quadratic in a way that hurts.
 func TestLoadLarge(t *testing.T) {
-	b := modelBundle("SELECT 1 FROM {{ changes \"bronze.raw\" }}")
+	b := modelBundle("SELECT _row FROM {{ changes \"bronze.raw\" }}")
 	var y strings.Builder
 	y.WriteString(b.Files[pipeline.RootFile])
 	for i := range 1500 {
 		fmt.Fprintf(&y, "  t%d: { model: t%d.sql, materialized: append }\n", i, i)
-		b.Files[fmt.Sprintf("t%d.sql", i)] = fmt.Sprintf("SELECT 1 FROM {{ changes \"bronze.raw\" }}, {{ ref \"silver.t%d\" }}", i+1)
+		b.Files[fmt.Sprintf("t%d.sql", i)] = fmt.Sprintf("SELECT _row FROM {{ changes \"bronze.raw\" }}, {{ ref \"silver.t%d\" }}", i+1)
 	}
-	b.Files["t1499.sql"] = "SELECT 1 FROM {{ changes \"bronze.raw\" }}"
+	b.Files["t1499.sql"] = "SELECT _row FROM {{ changes \"bronze.raw\" }}"
 	b.Files[pipeline.RootFile] = strings.Replace(y.String(), "silver: { s: { model: m.sql, materialized: append } }", "silver:\n  s: { model: m.sql, materialized: append }", 1)
 	p, err := pipeline.Load(b)
 	if err != nil {

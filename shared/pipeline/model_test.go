@@ -42,15 +42,15 @@ func identifierOf(kind pipeline.Kind, table string) string {
 }
 
 func TestRender(t *testing.T) {
-	m := loadModel(t, "SELECT '{{ var \"day\" }}', {{var `n`}}\r\nFROM {{ changes \"bronze.raw\" }} AS é JOIN {{ ref \"bronze.other_raw\" }}")
+	m := loadModel(t, "SELECT '{{ var \"day\" }}', {{var `n`}}\r\nFROM {{ changes \"bronze.raw\" }} AS é JOIN {{ ref \"bronze.other_raw\" }}\n-- _row")
 	r, err := m.Render(identifierOf)
-	want := "SELECT 'it''s 2024', 3\r\nFROM (SELECT * FROM \"Änderungen von bronze.raw\") AS é JOIN bronze_other_raw"
+	want := "SELECT 'it''s 2024', 3\r\nFROM (SELECT * FROM \"Änderungen von bronze.raw\") AS é JOIN bronze_other_raw\n-- _row"
 	if err != nil || r.SQL != want {
 		t.Fatalf("%v\n%s", err, r.SQL)
 	}
 	for _, c := range []struct{ line, column, wantLine, wantColumn int }{
 		{1, 1, 1, 1}, {1, 8, 1, 8}, {1, 9, 1, 9}, {1, 14, 1, 9}, {1, 19, 1, 24}, {1, 22, 1, 27}, {2, 1, 2, 1}, {2, 6, 2, 6}, {2, 40, 2, 6}, {2, 48, 2, 6}, {2, 49, 2, 32}, {2, 53, 2, 36},
-		{2, 57, 2, 40}, {2, 60, 2, 43}, {2, 75, 2, 43}, {9, 9, 2, 71},
+		{2, 57, 2, 40}, {2, 60, 2, 43}, {2, 75, 2, 43}, {9, 9, 3, 8},
 	} {
 		if p := r.Origin(c.line, c.column); p.Line != c.wantLine || p.Column != c.wantColumn || p.File != "m.sql" {
 			t.Errorf("%d:%d comes from %s, want %d:%d", c.line, c.column, p, c.wantLine, c.wantColumn)
