@@ -21,7 +21,7 @@ type layer struct {
 func layers() []layer {
 	base := []string{"shared/fault", "shared/step", "shared/event", "shared/store", "shared/secret", "shared/lineage", "shared/metrics"}
 	tables := []string{"shared/delta", "shared/engine", "shared/connector", "shared/contract", "shared/pipeline", "shared/document"}
-	domain := []string{"shared/lake", "shared/quality", "shared/materialize", "shared/transform", "shared/asl"}
+	domain := []string{"shared/lake", "shared/ledger", "shared/quality", "shared/materialize", "shared/transform", "shared/asl"}
 	with := func(lists ...[]string) (all []string) {
 		for _, l := range lists {
 			all = append(all, l...)
@@ -49,6 +49,7 @@ func layers() []layer {
 		{"shared/contract", with(base, []string{"shared/document"}), "a contract is a document"},
 		{"shared/pipeline", with(base, []string{"shared/contract", "shared/document"}), "a declaration is checked without data"},
 		{"shared/lake", with(base, tables), "what the steps share stands on tables and declarations"},
+		{"shared/ledger", with(base, tables, []string{"shared/lake"}), "the record of runs is a table of the lake"},
 		{"shared/quality", with(base, tables, domain), "domain logic knows no host and no adapter"},
 		{"shared/materialize", with(base, tables, domain), "domain logic knows no host and no adapter"},
 		{"shared/transform", with(base, tables, domain), "domain logic knows no host and no adapter"},
