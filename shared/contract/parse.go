@@ -129,7 +129,7 @@ func (p *parser) object(n *document.Node) {
 		p.quality(o, nil, item)
 	}
 	if r := f.Node("relationships"); r != nil && len(r.Items) > 0 {
-		p.unsupported(o, r.Pos, "write it under quality in pipeline.yaml", "relationships of a contract are not checked")
+		p.unsupported(o, r.Pos, "write it under quality in pipeline.yaml instead", "relationships of a contract are not checked")
 	}
 	p.c.Objects = append(p.c.Objects, o)
 }
@@ -166,7 +166,7 @@ func (p *parser) property(o *Object, n *document.Node) (Column, int64) {
 		p.quality(o, &c, item)
 	}
 	if r := f.Node("relationships"); r != nil && len(r.Items) > 0 {
-		p.unsupported(o, r.Pos, "write it under quality in pipeline.yaml", "relationships of a contract are not checked")
+		p.unsupported(o, r.Pos, "write it under quality in pipeline.yaml instead", "relationships of a contract are not checked")
 	}
 	if f.Bool("partitioned", false) {
 		p.unsupported(o, f.Pos("partitioned"), "leave it out", "partitioned tables are not supported")

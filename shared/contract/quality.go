@@ -36,10 +36,10 @@ func (p *parser) quality(o *Object, c *Column, n *document.Node) {
 	case "sql":
 		f.Require("query")
 		p.operator(f)
-		p.unsupported(o, n.Pos, "write it as an expression under quality in pipeline.yaml", "quality of type sql is not supported")
+		p.unsupported(o, n.Pos, "write it as an expression under quality in pipeline.yaml instead", "quality of type sql is not supported")
 	case "custom":
 		f.Require("engine", "implementation")
-		p.unsupported(o, n.Pos, "write it as a rule under quality in pipeline.yaml", "quality of type custom is not supported")
+		p.unsupported(o, n.Pos, "write it as a rule under quality in pipeline.yaml instead", "quality of type custom is not supported")
 	}
 }
 
@@ -133,7 +133,7 @@ func (p *parser) arguments(o *Object, c *Column, f document.Fields, q *Quality) 
 	if n != nil {
 		for _, m := range n.Members {
 			if m.Key != key || (q.Metric == DuplicateValues && c != nil) {
-				p.unsupported(o, m.Pos, "write it as a rule under quality in pipeline.yaml", fmt.Sprintf("argument %q of %s is not supported here", m.Key, q.Metric))
+				p.unsupported(o, m.Pos, "write it as a rule under quality in pipeline.yaml instead", fmt.Sprintf("argument %q of %s is not supported here", m.Key, q.Metric))
 			}
 		}
 	}

@@ -141,7 +141,7 @@ func (p *parser) typeOptions(o *Object, f document.Fields) map[string]string {
 			out[m.Key] = g.String(m.Key)
 		case "defaultTimezone":
 		default:
-			p.unsupported(o, m.Pos, "write it as an expect rule under quality in pipeline.yaml", fmt.Sprintf("logicalTypeOptions.%s is not checked", m.Key))
+			p.unsupported(o, m.Pos, "write it as an expect rule under quality in pipeline.yaml instead", fmt.Sprintf("logicalTypeOptions.%s is not checked", m.Key))
 		}
 	}
 	return out
