@@ -3,6 +3,7 @@ package asl
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -228,7 +229,7 @@ func (w *walker) run(proc *processor, input any, at place) result {
 	for name := proc.startAt; ; {
 		s := proc.states[name]
 		visits[name]++
-		at.op = fmt.Sprintf("%s%s#%d", outer, keyText(name), visits[name])
+		at.op = outer + keyText(name) + "#" + strconv.Itoa(visits[name])
 		at.entered, at.attempt = at.now, 0
 		w.enter(s, input, at, false)
 		if w.steps++; w.steps > maxSteps {
@@ -254,6 +255,9 @@ func (w *walker) enter(s *state, value any, at place, exited bool) {
 
 // keyText keeps the signs that structure an operation key out of state names.
 func keyText(name string) string {
+	if !strings.ContainsAny(name, "%/#[]!~") {
+		return name
+	}
 	return strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23", "[", "%5B", "]", "%5D", "!", "%21", "~", "%7E").Replace(name)
 }
 

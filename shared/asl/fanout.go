@@ -110,7 +110,7 @@ func (w *walker) fanOut(f fan, at place) result {
 	commands, trace := len(w.commands), len(w.trace)
 	outputs, failures := make([]any, 0, f.n), []moment{}
 	var slots []moment
-	blocked := false
+	blocked, join := false, at
 	for i := range f.n {
 		start := at
 		if f.concurrency > 0 && int64(i) >= f.concurrency {
@@ -132,7 +132,7 @@ func (w *walker) fanOut(f fan, at place) result {
 			failures = append(failures, moment{pos: r.pos, now: r.now, index: i, err: r.err})
 		default:
 			outputs = append(outputs, r.output)
-			at.moveTo(r.pos, r.now)
+			join.moveTo(r.pos, r.now)
 		}
 		slots = append(slots, moment{pos: r.pos, now: r.now})
 	}
@@ -143,9 +143,9 @@ func (w *walker) fanOut(f fan, at place) result {
 		return result{blocked: true}
 	}
 	for _, m := range failures {
-		at.moveTo(m.pos, m.now)
+		join.moveTo(m.pos, m.now)
 	}
-	return at.done(outputs, "")
+	return join.done(outputs, "")
 }
 
 func (w *walker) startPath(f fan, i int, start place) result {

@@ -32,14 +32,17 @@ func readTree(data []byte, problems *problems) (*node, error) {
 	if !utf8.Valid(data) {
 		return nil, &syntaxError{offset: 0, err: errors.New("the file is not valid UTF-8")}
 	}
+	// Unmarshal knows the exact place of a syntax error, which the token stream does not.
+	var raw json.RawMessage
+	var se *json.SyntaxError
+	if err := json.Unmarshal(data, &raw); errors.As(err, &se) {
+		return nil, &syntaxError{offset: max(0, int(se.Offset)-1), err: err}
+	}
 	r := &treeReader{data: data, dec: json.NewDecoder(bytes.NewReader(data)), problems: problems}
 	r.dec.UseNumber()
 	root, err := r.value(0)
 	if err != nil {
-		return nil, &syntaxError{offset: r.errorOffset(err), err: err}
-	}
-	if _, err := r.dec.Token(); err != io.EOF {
-		return nil, &syntaxError{offset: int(r.dec.InputOffset()), err: errors.New("unexpected text after the definition")}
+		return nil, &syntaxError{offset: int(r.dec.InputOffset()), err: err}
 	}
 	return root, nil
 }
@@ -57,14 +60,6 @@ type treeReader struct {
 	data     []byte
 	dec      *json.Decoder
 	problems *problems
-}
-
-func (r *treeReader) errorOffset(err error) int {
-	var se *json.SyntaxError
-	if errors.As(err, &se) && se.Offset > 0 {
-		return int(se.Offset) - 1
-	}
-	return int(r.dec.InputOffset())
 }
 
 // next gives the next token and the offset of its first character.
