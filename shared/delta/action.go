@@ -33,7 +33,7 @@ type Remove struct {
 	DeletionTimestamp       *int64             `json:"deletionTimestamp,omitempty"` // milliseconds; absent counts as 0
 	DataChange              bool               `json:"dataChange"`
 	ExtendedFileMetadata    *bool              `json:"extendedFileMetadata,omitempty"`
-	PartitionValues         map[string]*string `json:"partitionValues,omitempty"`
+	PartitionValues         map[string]*string `json:"partitionValues,omitzero"` // present also when empty: extendedFileMetadata says so
 	Size                    *int64             `json:"size,omitempty"`
 	Stats                   string             `json:"stats,omitempty"`
 	Tags                    map[string]string  `json:"tags,omitempty"`

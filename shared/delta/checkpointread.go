@@ -18,16 +18,17 @@ func (t *Table) readCheckpoint(ctx context.Context, cp checkpoint, st *state) er
 	var c Commit
 	var sidecars []sidecar
 	take := func(l line) error {
-		switch {
-		case l.Sidecar != nil:
+		if l.Sidecar != nil {
 			sidecars = append(sidecars, *l.Sidecar)
-		case l.Add != nil:
-			st.add(*l.Add)
-		case l.Remove != nil:
-			st.remove(*l.Remove)
-		default:
-			c.take(l)
 		}
+		if l.Add != nil { // file actions go straight to the state: they are many
+			st.add(*l.Add)
+		}
+		if l.Remove != nil {
+			st.remove(*l.Remove)
+		}
+		l.Add, l.Remove = nil, nil
+		c.take(l)
 		return nil
 	}
 	for i, key := range cp.keys {

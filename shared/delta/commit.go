@@ -26,23 +26,30 @@ type Commit struct {
 	Domains   []DomainMetadata
 }
 
+// take adds what a line holds: one action, by the protocol, but none of more is dropped.
 func (c *Commit) take(l line) {
-	switch {
-	case l.CommitInfo != nil:
+	if l.CommitInfo != nil {
 		c.Info = *l.CommitInfo
-	case l.Add != nil:
+	}
+	if l.Add != nil {
 		c.Adds = append(c.Adds, *l.Add)
-	case l.Remove != nil:
+	}
+	if l.Remove != nil {
 		c.Removes = append(c.Removes, *l.Remove)
-	case l.CDC != nil:
+	}
+	if l.CDC != nil {
 		c.CDC = append(c.CDC, *l.CDC)
-	case l.Metadata != nil:
+	}
+	if l.Metadata != nil {
 		c.Metadata = l.Metadata
-	case l.Protocol != nil:
+	}
+	if l.Protocol != nil {
 		c.Protocol = l.Protocol
-	case l.Txn != nil:
+	}
+	if l.Txn != nil {
 		c.Txns = append(c.Txns, *l.Txn)
-	case l.DomainMetadata != nil:
+	}
+	if l.DomainMetadata != nil {
 		c.Domains = append(c.Domains, *l.DomainMetadata)
 	}
 }

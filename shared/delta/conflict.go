@@ -56,31 +56,31 @@ func (x *Txn) conflict(w Commit) *ConflictError {
 		return found(ConcurrentDeleteRead, "removed %q", r.Path)
 	}
 	// By path alone: a winner that replaced the file's deletion vector removed the old (path, vector) key.
-	removed := map[string]bool{}
+	mine := map[string]bool{}
 	for _, r := range x.changes.Removes {
-		removed[fileID(r.Path, "")] = true
+		mine[fileID(r.Path, "")] = true
 	}
 	for _, r := range w.Removes {
-		if removed[fileID(r.Path, "")] {
+		if mine[fileID(r.Path, "")] {
 			return found(ConcurrentDeleteDelete, "removed %q", r.Path)
+		}
+	}
+	for _, a := range x.changes.Adds {
+		mine[fileID(a.Path, "")] = true
+	}
+	for _, a := range w.Adds {
+		if mine[fileID(a.Path, "")] {
+			return found(ConcurrentAppend, "added %q too", a.Path)
 		}
 	}
 	return nil
 }
 
-// touchedAdd finds an add of the winner that this transaction should have seen.
+// touchedAdd finds an add of the winner that this transaction should have seen. Files that are new under metadata
+// that changes here were checked against the old one.
 func (x *Txn) touchedAdd(w Commit) (Add, bool) {
-	mine := map[string]bool{}
-	for _, a := range x.changes.Adds {
-		mine[fileID(a.Path, "")] = true
-	}
-	for _, r := range x.changes.Removes {
-		mine[fileID(r.Path, "")] = true
-	}
 	for _, a := range w.Adds {
-		// New files under metadata that changes here were checked against the old one.
-		seen := a.DataChange && x.reads.Mode == readAll || x.changes.Metadata != nil
-		if seen || mine[fileID(a.Path, "")] && len(w.Removes) == 0 {
+		if a.DataChange && x.reads.Mode == readAll || x.changes.Metadata != nil {
 			return a, true
 		}
 	}

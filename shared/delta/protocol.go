@@ -226,13 +226,16 @@ func checkNewSchema(schema Schema, partitionColumns []string) error {
 		switch {
 		case f.Name == "" || strings.ContainsAny(f.Name, " ,;{}()\n\t="):
 			bad = fmt.Errorf("column name %q: empty, or holds one of the characters ' ,;{}()\\n\\t=' that Delta forbids", f.Name)
-		case f.Type == nil || f.Type == Type(Primitive("void")):
+		case f.Type == nil:
 			bad = fmt.Errorf("column %q has no type", f.Name)
 		}
 		return bad == nil
 	})
 	if bad != nil {
 		return bad
+	}
+	if schema.usesType("void") {
+		return fmt.Errorf("a column of type void has no place in a data file")
 	}
 	// The round trip applies every rule of reading: known types, names unique without regard to case.
 	text, err := schema.JSON()

@@ -100,6 +100,9 @@ func (t *Table) snapshot(version int64, st *state) (*Snapshot, error) {
 	if st.metadata == nil {
 		return refuse(errors.New("no metaData action in the log"))
 	}
+	if p := st.metadata.Format.Provider; p != "" && p != "parquet" {
+		return refuse(fmt.Errorf("data files are %q, not parquet", p))
+	}
 	schema, err := ParseSchema(st.metadata.SchemaString)
 	if err != nil {
 		return refuse(err)

@@ -75,9 +75,12 @@ func (x *Txn) Add(files ...Add) *Txn {
 // same rows again.
 func (x *Txn) Remove(dataChange bool, files ...Add) *Txn {
 	for _, f := range files {
-		size := f.Size
+		size, values := f.Size, f.PartitionValues
+		if values == nil {
+			values = map[string]*string{}
+		}
 		x.changes.Removes = append(x.changes.Removes, Remove{
-			Path: f.Path, DataChange: dataChange, ExtendedFileMetadata: ptr(true), PartitionValues: f.PartitionValues,
+			Path: f.Path, DataChange: dataChange, ExtendedFileMetadata: ptr(true), PartitionValues: values,
 			Size: &size, Stats: f.Stats, Tags: f.Tags, DeletionVector: f.DeletionVector,
 			BaseRowID: f.BaseRowID, DefaultRowCommitVersion: f.DefaultRowCommitVersion,
 		})

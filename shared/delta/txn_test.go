@@ -252,3 +252,38 @@ func TestStaged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCommitAfterCleanup: version numbers that log cleanup freed must not be taken again.
+func TestCommitAfterCleanup(t *testing.T) {
+	lake := mem.New()
+	table := newTable(t, lake, map[string]string{"delta.checkpointInterval": "3"})
+	old := latest(t, table)
+	m, p, err := table.NewMetadata(testSchema, nil, nil)
+	must(t, err)
+	create := table.Empty().Begin(write()).ReadNothing().SetMetadata(m).SetProtocol(p)
+	for i := range 4 {
+		_, err := latest(t, table).Begin(write()).ReadNothing().Add(file(fmt.Sprint(i))).Commit(t.Context())
+		must(t, err)
+	}
+	for v := range 3 {
+		must(t, lake.Delete(t.Context(), fmt.Sprintf("silver/orders/_delta_log/%020d.json", v)))
+	}
+	for name, x := range map[string]*delta.Txn{"append": old.Begin(write()).ReadNothing().Add(file("x")), "create": create} {
+		if v, err := x.Commit(t.Context()); fault.KindOf(err) != fault.Stale {
+			t.Errorf("%s: version %d, %v", name, v, err)
+		}
+	}
+	s := latest(t, table)
+	if s.Version() != 4 || s.NumFiles() != 4 {
+		t.Errorf("version %d with %d files", s.Version(), s.NumFiles())
+	}
+	// A table that was dropped under the transaction.
+	x := s.Begin(write()).ReadNothing().Add(file("x"))
+	for o, err := range lake.List(t.Context(), "", "") {
+		must(t, err)
+		must(t, lake.Delete(t.Context(), o.Key))
+	}
+	if v, err := x.Commit(t.Context()); fault.KindOf(err) != fault.Stale {
+		t.Errorf("version %d, %v", v, err)
+	}
+}

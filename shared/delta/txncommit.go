@@ -29,26 +29,61 @@ func (x *Txn) Commit(ctx context.Context) (int64, error) {
 	if err := x.check(base); err != nil {
 		return 0, err
 	}
+	version, err := x.publish(ctx)
+	if err != nil {
+		return 0, err
+	}
+	x.table.afterCommit(ctx, version, x.tableConfiguration(base))
+	return version, nil
+}
+
+func (x *Txn) publish(ctx context.Context) (int64, error) {
+	latest, err := x.latest(ctx)
+	if err != nil {
+		return 0, err
+	}
 	next := x.readVersion + 1
 	for range maxRebases {
-		outcome, err := x.put(ctx, next)
-		if err != nil {
-			return 0, err
+		outcome := taken
+		if next > latest {
+			if outcome, err = x.put(ctx, next); err != nil {
+				return 0, err
+			}
 		}
 		if outcome == committed {
-			x.table.afterCommit(ctx, next, x.tableConfiguration(base))
 			return next, nil
 		}
 		own, free, err := x.checkWinners(ctx, next)
-		if err != nil {
+		switch {
+		case err != nil:
 			return 0, err
-		}
-		if own >= 0 {
+		case own >= 0:
 			return own, nil
+		case free <= latest:
+			return 0, x.gap(free)
 		}
 		next = free
 	}
 	return 0, fault.New(fault.Unavailable, "commit to", x.table.prefix, "%d other commits came first, the last of them version %d", maxRebases, next-1)
+}
+
+// latest is the newest version before the commit. Where the log was cleaned up, an old version number is free again:
+// to write it would report a commit that no reader ever sees. So nothing is written at or below the latest.
+func (x *Txn) latest(ctx context.Context) (int64, error) {
+	l, err := x.table.list(ctx, max(x.readVersion, 0))
+	if err != nil {
+		return 0, err
+	}
+	latest := l.latest()
+	if latest < x.readVersion {
+		return 0, fault.New(fault.Stale, "commit to", x.table.prefix, "version %d, which was read, is gone: the table was dropped or rolled back", x.readVersion)
+	}
+	return latest, nil
+}
+
+func (x *Txn) gap(version int64) error {
+	return fault.New(fault.Stale, "commit to", x.table.prefix, "version %d, which must be checked for conflicts, is missing from the log", version).
+		WithHint("the log was cleaned up since version %d was read; run the step again", x.readVersion)
 }
 
 func (x *Txn) tableConfiguration(base *Snapshot) map[string]string {
@@ -110,7 +145,7 @@ func (x *Txn) checkWinners(ctx context.Context, from int64) (own, free int64, er
 		w, err := x.table.readCommit(ctx, v)
 		if errors.Is(err, store.ErrNotFound) {
 			if v == from {
-				return -1, 0, fault.New(fault.Unavailable, "commit to", x.table.prefix, "version %d exists, and then does not: %w", v, err)
+				return -1, 0, x.gap(v)
 			}
 			return -1, v, nil
 		}
