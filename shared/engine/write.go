@@ -49,7 +49,7 @@ func (s *Session) Write(ctx context.Context, t Target, query string) ([]delta.Ad
 		columns[i] = fmt.Sprintf("CAST(%s AS %s) AS %s", Ident(f.Name), typ, Ident(f.Name))
 	}
 	rows, err := s.Query(ctx, fmt.Sprintf(
-		"COPY (SELECT %s FROM (%s)) TO %s (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FILENAME_PATTERN 'part-{i}', APPEND, FILE_SIZE_BYTES %d)",
+		"COPY (SELECT %s FROM (%s)) TO %s (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FILENAME_PATTERN 'part-{uuid}', APPEND, FILE_SIZE_BYTES %d)",
 		strings.Join(columns, ", "), query, Literal(dir), fileBytes))
 	if err != nil {
 		return nil, err

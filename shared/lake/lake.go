@@ -16,6 +16,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,4 +137,21 @@ func (l *Lake) getJSON(ctx context.Context, key string, doc any) (bool, error) {
 		return false, fault.New(fault.Internal, "read", key, "%w", err)
 	}
 	return true, nil
+}
+
+// Runs lists the runs that have documents, newest first: their names begin with the time.
+func (l *Lake) Runs(ctx context.Context) ([]string, error) {
+	const prefix = "_lakestep/runs/"
+	var out []string
+	for o, err := range l.Store.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, err
+		}
+		run, _, ok := strings.Cut(strings.TrimPrefix(o.Key, prefix), "/")
+		if ok && (len(out) == 0 || out[len(out)-1] != run) {
+			out = append(out, run)
+		}
+	}
+	slices.Reverse(out)
+	return out, nil
 }

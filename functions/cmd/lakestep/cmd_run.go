@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+
+	"github.com/lakestep/lakestep/shared/asl"
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/event"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/host/local"
+	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/ledger"
+	"github.com/lakestep/lakestep/shared/pipeline"
+	"github.com/lakestep/lakestep/statemachines"
+)
+
+type runOptions struct {
+	*globals
+	dir        string
+	event      string
+	resume     string
+	dryRun     bool
+	waive      []string
+	quarantine []string
+	reason     string
+	parallel   int
+	pageMB     int64
+	limits     limits
+}
+
+func runCommand(g *globals, io func() streams) *cobra.Command {
+	o := runOptions{globals: g}
+	c := &cobra.Command{
+		Use:   "run [PIPELINE]",
+		Short: "Take in what is new and bring every table up to date",
+		Long: "Run the pipeline in a folder (default " + defaultPipeline + ") through the state machine, on this machine.\n\n" +
+			"A run takes in what landed since the last one; when nothing did, it ends at once. A run that was killed goes on with --resume,\n" +
+			"on the pipeline as it was when it began.\n\n" + exitCodes,
+		Example: "  lakestep run\n  lakestep run config/retail --var landing=/data/in --lake /data/lake\n  lakestep run --resume\n  lakestep run --waive silver.cleaned_orders --reason 'known gap of 3 May'",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.dir = defaultPipeline
+			if len(args) == 1 {
+				o.dir = args[0]
+			}
+			return o.run(c.Context(), io())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.event, "event", "", "file with the event that starts the run (see events/); default: by hand")
+	f.StringVar(&o.resume, "resume", "", "go on with a run that was interrupted: its name, or nothing for the last")
+	f.Lookup("resume").NoOptDefVal = "last"
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what is new and what would be made, and change nothing")
+	f.StringArrayVar(&o.waive, "waive", nil, "let a table's batch through its closed gate (needs --reason)")
+	f.StringArrayVar(&o.quarantine, "quarantine-batch", nil, "send a silver table's whole batch to quarantine (needs --reason)")
+	f.StringVar(&o.reason, "reason", "", "why, for the record")
+	f.IntVar(&o.parallel, "parallel", 2, "steps at once")
+	f.Int64Var(&o.pageMB, "page", 1024, "megabytes of files that one bronze step takes")
+	f.IntVar(&o.limits.memoryMB, "memory", 0, "memory of the SQL engine in megabytes (default: 60 % of the machine, at most 8192)")
+	f.IntVar(&o.limits.threads, "threads", 0, "threads of the SQL engine (default: all cores)")
+	return c
+}
+
+func (o *runOptions) run(ctx context.Context, s streams) error {
+	folder := o.lake
+	var bundle pipeline.Bundle
+	if o.resume == "" || folder == "" {
+		b, p, err := o.load(o.dir)
+		if err != nil {
+			return err
+		}
+		bundle = b
+		if folder, err = o.lakeFolder(p); err != nil {
+			return err
+		}
+	}
+	l, err := openLake(folder)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return o.plan(ctx, s, l, folder, bundle)
+	}
+	lock := newLock(folder)
+	for {
+		locked, err := lock.take()
+		if err != nil {
+			return err
+		}
+		if !locked {
+			return o.busy(s, lock)
+		}
+		err = o.once(ctx, s, l, folder, bundle)
+		again, rerr := lock.release()
+		if err != nil || rerr != nil {
+			return errors.Join(err, rerr)
+		}
+		if !again {
+			return nil
+		}
+		o.resume, o.waive, o.quarantine = "", nil, nil
+		fmt.Fprintln(s.err, "An event came in during the run: looking again.")
+		if bundle, _, err = o.load(o.dir); err != nil {
+			return err
+		}
+	}
+}
+
+// busy leaves word for the active run to look again.
+func (o *runOptions) busy(s streams, lock *runLock) error {
+	if len(o.waive)+len(o.quarantine) > 0 || o.resume != "" {
+		return fault.New(fault.Unavailable, "start", "run", "another run on this lake is active").WithHint("wait for it to end, and say this again")
+	}
+	if err := lock.mark(); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.err, "Another run on this lake is active; it will look again when it is done.")
+	return errReported{exitBusy}
+}
+
+// once runs the state machine once.
+func (o *runOptions) once(ctx context.Context, s streams, l *lake.Lake, folder string, bundle pipeline.Bundle) error {
+	e, err := openEngine(folder, o.limits)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	display := newProgress(s)
+	journals := filepath.Join(folder, "_lakestep", "journals")
+	runner, err := local.New(local.Options{Definition: statemachines.Medallion(), File: "medallion.asl.json", Dir: journals,
+		Steps: steps(l, e, connector.Limit{Items: 1000, Bytes: o.pageMB << 20}), MaxParallel: o.parallel, Clock: local.WallClock{}, Observe: display.observe})
+	if err != nil {
+		return err
+	}
+	run, out, err := o.drive(ctx, s, l, runner, journals, bundle, display)
+	display.stop()
+	if err != nil {
+		if ctx.Err() != nil {
+			return fault.New(fault.Unavailable, "run", run, "interrupted").WithHint("go on with: lakestep run %s --resume=%s", o.dir, run)
+		}
+		return err
+	}
+	return o.conclude(ctx, s, l, folder, run, out)
+}
+
+// drive starts a run or goes on with one.
+func (o *runOptions) drive(ctx context.Context, s streams, l *lake.Lake, runner *local.Runner, journals string, bundle pipeline.Bundle, display *progress) (string, local.Outcome, error) {
+	if o.resume != "" {
+		run, err := lastRun(journals, o.resume)
+		if err != nil {
+			return "", local.Outcome{}, err
+		}
+		display.begin("Resuming run " + run)
+		out, err := runner.Resume(ctx, run)
+		return run, out, err
+	}
+	digest, err := l.Pin(ctx, bundle)
+	if err != nil {
+		return "", local.Outcome{}, err
+	}
+	trigger, err := o.trigger()
+	if err != nil {
+		return "", local.Outcome{}, err
+	}
+	run := newRun(time.Now().UTC())
+	input, err := json.Marshal(map[string]any{"run": run, "bundle": digest, "trigger": trigger})
+	if err != nil {
+		return "", local.Outcome{}, fault.New(fault.Internal, "start", "run", "%w", err)
+	}
+	display.begin("Run " + run)
+	out, err := runner.Start(ctx, run, input)
+	return run, out, err
+}
+
+// trigger is the event of --event, or a request by hand with the operator's words.
+func (o *runOptions) trigger() (event.Trigger, error) {
+	if o.event != "" {
+		raw, err := os.ReadFile(o.event)
+		if err != nil {
+			return event.Trigger{}, fault.New(fault.InvalidInput, "read event", o.event, "%w", err)
+		}
+		triggers, err := event.Parse(raw)
+		if err != nil {
+			return event.Trigger{}, err
+		}
+		if len(triggers) == 0 {
+			return event.Trigger{}, fault.New(fault.InvalidInput, "read event", o.event, "the event calls for no run")
+		}
+		return triggers[0], nil // the others say the same: look
+	}
+	input, err := json.Marshal(lake.Overrides{Waive: o.waive, RefuseBatch: o.quarantine, Reason: o.reason})
+	return event.Trigger{Kind: event.Manual, Source: event.CLI, Time: time.Now().UTC(), Input: input}, err
+}
+
+// conclude prints how the run ended and turns it into an exit code.
+func (o *runOptions) conclude(ctx context.Context, s streams, l *lake.Lake, folder, run string, end local.Outcome) error {
+	var out ledger.Outcome
+	found, err := l.GetRun(ctx, run, ledger.OutcomeDocument, &out)
+	if err != nil {
+		return err
+	}
+	if !found {
+		out = ledger.Outcome{Run: run, Status: ledger.Nothing}
+		if end.Status != asl.Succeeded {
+			out.Status, out.Error = ledger.Failed, &ledger.Error{Error: end.Error, Cause: end.Cause}
+		}
+	}
+	if s.json {
+		err = printJSON(s, out)
+	} else {
+		err = summarize(s, out, summaryContext{dir: o.dir, lake: folder})
+	}
+	if err != nil {
+		return err
+	}
+	switch out.Status {
+	case ledger.HeldBack:
+		return errReported{exitCode(fault.New(fault.QualityFailed, "", "", "held"))}
+	case ledger.Failed:
+		return errReported{exitCode(&fault.Fault{Kind: fault.Kind(end.Error)})}
+	}
+	return nil
+}
+
+// lastRun resolves --resume.
+func lastRun(journals, name string) (string, error) {
+	if name != "last" {
+		return name, nil
+	}
+	entries, err := os.ReadDir(journals)
+	if err != nil && !os.IsNotExist(err) {
+		return "", fault.New(fault.InvalidInput, "resume", journals, "%w", err)
+	}
+	last := ""
+	for _, e := range entries { // sorted by name, and names begin with the time
+		if run, ok := strings.CutSuffix(e.Name(), ".jsonl"); ok {
+			last = run
+		}
+	}
+	if last == "" {
+		return "", fault.New(fault.InvalidInput, "resume", "run", "no run has been started on this lake").WithHint("lakestep run")
+	}
+	return last, nil
+}
+
+// runLock lets one run at a time work on a lake, and remembers that another was asked for.
+type runLock struct {
+	lock   *flock.Flock
+	marker string
+}
+
+func newLock(folder string) *runLock {
+	dir := filepath.Join(folder, "_lakestep")
+	return &runLock{lock: flock.New(filepath.Join(dir, "run.lock")), marker: filepath.Join(dir, "again")}
+}
+
+func (r *runLock) take() (bool, error) {
+	if err := os.MkdirAll(filepath.Dir(r.marker), 0o755); err != nil {
+		return false, fault.New(fault.InvalidInput, "lock", r.lock.Path(), "%w", err)
+	}
+	ok, err := r.lock.TryLock()
+	if err != nil {
+		return false, fault.New(fault.Unavailable, "lock", r.lock.Path(), "%w", err)
+	}
+	if ok {
+		err = os.Remove(r.marker) // whoever left it is served by this run
+		if os.IsNotExist(err) {
+			err = nil
+		}
+	}
+	return ok, err
+}
+
+func (r *runLock) mark() error {
+	if err := os.WriteFile(r.marker, nil, 0o644); err != nil {
+		return fault.New(fault.Unavailable, "mark", r.marker, "%w", err)
+	}
+	return nil
+}
+
+// release unlocks, and tells whether a run was asked for meanwhile. It looks after unlocking: who marks later finds the lock free.
+func (r *runLock) release() (again bool, err error) {
+	if err := r.lock.Unlock(); err != nil {
+		return false, fault.New(fault.Unavailable, "unlock", r.lock.Path(), "%w", err)
+	}
+	_, err = os.Stat(r.marker)
+	return err == nil, nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/pipeline"
+)
+
+func tableCommand(g *globals, io func() streams) *cobra.Command {
+	var dir string
+	c := &cobra.Command{Use: "table", Short: "Look at the lake's tables: list, history, show"}
+	c.PersistentFlags().StringVarP(&dir, "pipeline", "p", defaultPipeline, "folder of the pipeline")
+	open := func() (*pipeline.Pipeline, *lake.Lake, error) {
+		_, p, err := g.load(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		folder, err := g.lakeFolder(p)
+		if err != nil {
+			return nil, nil, err
+		}
+		l, err := openLake(folder)
+		return p, l, err
+	}
+	limit := 20
+	history := &cobra.Command{
+		Use: "history TABLE", Short: "The versions of a table, newest first", Args: cobra.ExactArgs(1),
+		Example: "  lakestep table history silver.cleaned_orders",
+		RunE: func(c *cobra.Command, args []string) error {
+			p, l, err := open()
+			if err != nil {
+				return err
+			}
+			if err := known(p, args[0]); err != nil {
+				return err
+			}
+			commits, err := l.Delta(args[0]).History(c.Context(), limit)
+			if err != nil {
+				return err
+			}
+			return showHistory(io(), commits)
+		},
+	}
+	history.Flags().IntVar(&limit, "limit", 20, "versions shown at most; 0 for all")
+	list := &cobra.Command{
+		Use: "list", Short: "All tables with version, rows, files and bytes", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			p, l, err := open()
+			if err != nil {
+				return err
+			}
+			var all []described
+			for _, name := range tableNames(p) {
+				t, err := l.Open(c.Context(), name)
+				if err != nil {
+					return err
+				}
+				if t.Exists() {
+					all = append(all, describe(name, t.Snap))
+				}
+			}
+			return showTables(io(), all)
+		},
+	}
+	version := int64(-1)
+	show := &cobra.Command{
+		Use: "show TABLE", Short: "The columns of a table, and how far it has read", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, l, err := open()
+			if err != nil {
+				return err
+			}
+			if err := known(p, args[0]); err != nil {
+				return err
+			}
+			at := delta.AsOf{}
+			if version >= 0 {
+				at.Version = &version
+			}
+			snap, err := l.Delta(args[0]).Snapshot(c.Context(), at)
+			if err != nil {
+				return err
+			}
+			return showTable(io(), args[0], snap)
+		},
+	}
+	show.Flags().Int64Var(&version, "version", -1, "as it was at this version")
+	c.AddCommand(list, history, show)
+	return c
+}
+
+// known refuses names that the pipeline does not have: the commonest mistake is a missing layer.
+func known(p *pipeline.Pipeline, name string) error {
+	names := tableNames(p)
+	if slices.Contains(names, name) {
+		return nil
+	}
+	f := fault.New(fault.InvalidInput, "find", name, "there is no such table")
+	for _, n := range names {
+		if strings.HasSuffix(n, "."+name) {
+			return f.WithHint("did you mean %s?", n)
+		}
+	}
+	return f.WithHint("tables: %s", strings.Join(names, ", "))
+}
+
+// described is a table in one line.
+type described struct {
+	Table   string `json:"table"`
+	Version int64  `json:"version"`
+	Rows    int64  `json:"rows"`
+	Files   int    `json:"files"`
+	Bytes   int64  `json:"bytes"`
+}
+
+func describe(name string, s *delta.Snapshot) described {
+	d := described{Table: name, Version: s.Version(), Files: s.NumFiles(), Bytes: s.Size()}
+	for _, f := range s.Files() {
+		if stats, ok := delta.ParseStats(f.Stats); ok {
+			d.Rows += stats.NumRecords
+		}
+	}
+	return d
+}
+
+func showTables(s streams, all []described) error {
+	if s.json {
+		return printJSON(s, all)
+	}
+	w := newTable(s)
+	w.AppendHeader(table.Row{"table", "version", "rows", "files", "size"})
+	for _, d := range all {
+		w.AppendRow(table.Row{d.Table, d.Version, count(d.Rows), d.Files, size(d.Bytes)})
+	}
+	w.Render()
+	return nil
+}
+
+func showHistory(s streams, commits []delta.Commit) error {
+	type entry struct {
+		Version   int64          `json:"version"`
+		Time      time.Time      `json:"time"`
+		Operation string         `json:"operation"`
+		Files     int            `json:"files_added"`
+		Removed   int            `json:"files_removed"`
+		Metrics   map[string]any `json:"metrics,omitempty"`
+		Engine    string         `json:"engine"`
+	}
+	var out []entry
+	for _, c := range commits {
+		out = append(out, entry{c.Version, c.Timestamp, c.Info.Operation, len(c.Adds), len(c.Removes), c.Info.OperationMetrics, c.Info.EngineInfo})
+	}
+	if s.json {
+		return printJSON(s, out)
+	}
+	w := newTable(s)
+	w.AppendHeader(table.Row{"version", "time (UTC)", "operation", "files +/-", "metrics", "written by"})
+	for _, e := range out {
+		metrics := make([]string, 0, len(e.Metrics))
+		for k, v := range e.Metrics {
+			metrics = append(metrics, fmt.Sprintf("%s=%v", k, v))
+		}
+		sort.Strings(metrics)
+		w.AppendRow(table.Row{e.Version, e.Time.UTC().Format("2006-01-02 15:04:05"), e.Operation, fmt.Sprintf("+%d -%d", e.Files, e.Removed), strings.Join(metrics, " "), e.Engine})
+	}
+	w.Render()
+	return nil
+}
+
+func showTable(s streams, name string, snap *delta.Snapshot) error {
+	d := describe(name, snap)
+	if s.json {
+		return printJSON(s, map[string]any{"table": d, "schema": snap.Schema(), "properties": snap.Metadata().Configuration, "cursors": snap.Txns()})
+	}
+	fmt.Fprintf(s.out, "%s, version %d: %s rows, %d files, %s\n", name, d.Version, count(d.Rows), d.Files, size(d.Bytes))
+	w := newTable(s)
+	w.AppendHeader(table.Row{"column", "type"})
+	for _, f := range snap.Schema().Fields {
+		w.AppendRow(table.Row{f.Name, f.Type.String()})
+	}
+	w.Render()
+	return nil
+}

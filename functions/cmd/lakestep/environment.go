@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lakestep/lakestep/functions"
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/files"
+	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/pipeline"
+	"github.com/lakestep/lakestep/shared/step"
+	"github.com/lakestep/lakestep/shared/store/file"
+)
+
+// defaultPipeline is the folder that commands take when none is named.
+const defaultPipeline = "config/retail"
+
+// variables parses --var flags.
+func (g *globals) variables() (map[string]string, error) {
+	vars := map[string]string{}
+	for _, v := range g.vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return nil, fault.New(fault.InvalidInput, "read", "--var "+v, "it is not name=value")
+		}
+		vars[name] = value
+	}
+	return vars, nil
+}
+
+// load reads and checks a pipeline's folder.
+func (g *globals) load(dir string) (pipeline.Bundle, *pipeline.Pipeline, error) {
+	vars, err := g.variables()
+	if err != nil {
+		return pipeline.Bundle{}, nil, err
+	}
+	b, err := pipeline.ReadBundle(dir, vars)
+	if err != nil {
+		return pipeline.Bundle{}, nil, err
+	}
+	p, err := pipeline.Load(b)
+	return b, p, err
+}
+
+// lakeFolder is the folder of the lake: --lake, or what the pipeline says.
+func (g *globals) lakeFolder(p *pipeline.Pipeline) (string, error) {
+	folder := g.lake
+	if folder == "" {
+		folder = p.Lake
+	}
+	if strings.Contains(folder, "://") {
+		return "", fault.New(fault.InvalidInput, "open lake", folder, "the command line reads lakes in folders only").
+			WithHint("give a folder with --lake")
+	}
+	return folder, nil
+}
+
+// openLake opens a lake in a folder.
+func openLake(folder string) (*lake.Lake, error) {
+	s, err := file.New(folder)
+	if err != nil {
+		return nil, err
+	}
+	return lake.New(lake.Options{Store: s, Now: func() time.Time { return time.Now().UTC() }, NewAttempt: newAttempt, NewID: uuid.NewString, Version: version}), nil
+}
+
+// newAttempt is a random positive 63-bit number.
+func newAttempt() int64 {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		panic(err) // crypto/rand never fails on the systems that Go supports
+	}
+	return int64(binary.LittleEndian.Uint64(b[:])>>1 | 1)
+}
+
+// limits are the resources that a command may take.
+type limits struct {
+	memoryMB, threads int
+}
+
+// openEngine starts the SQL engine, its files in the lake's own file system.
+func openEngine(folder string, l limits) (*engine.Engine, error) {
+	if l.memoryMB == 0 {
+		l.memoryMB = defaultMemoryMB()
+	}
+	if l.threads == 0 {
+		l.threads = runtime.NumCPU()
+	}
+	return engine.Open(engine.Options{MemoryMB: l.memoryMB, Threads: l.threads, TempDir: filepath.Join(folder, "_lakestep", "tmp")})
+}
+
+// defaultMemoryMB is 60 percent of the machine's memory, at most 8 GB; 2 GB where the machine does not tell.
+func defaultMemoryMB() int {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 2048
+	}
+	defer f.Close()
+	sc := bufio.NewScanner(f)
+	for sc.Scan() {
+		fields := strings.Fields(sc.Text())
+		if len(fields) < 2 || fields[0] != "MemTotal:" {
+			continue
+		}
+		if kb, err := strconv.Atoi(fields[1]); err == nil {
+			return min(8192, kb/1024*6/10)
+		}
+	}
+	return 2048
+}
+
+// steps are the medallion's, on a lake.
+func steps(l *lake.Lake, e *engine.Engine, limit connector.Limit) step.Set {
+	return functions.All(functions.Deps{Lake: l, Engine: e, Open: openSource, Limit: limit})
+}
+
+// openSource is the registry of connectors.
+func openSource(_ context.Context, src pipeline.Source) (connector.Source, error) {
+	switch src.Connector {
+	case "files":
+		return openFiles(src)
+	}
+	return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no connector %q", src.Connector).WithHint("connectors: files")
+}
+
+func openFiles(src pipeline.Source) (connector.Source, error) {
+	if strings.Contains(src.Path, "://") {
+		return nil, fault.New(fault.InvalidInput, "open source", src.Name, "path %s: the command line reads folders only", src.Path)
+	}
+	if info, err := os.Stat(src.Path); err != nil || !info.IsDir() {
+		return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no folder %s", src.Path).
+			WithHint("make it, or name another one in %s", src.Pos)
+	}
+	s, err := file.New(src.Path)
+	if err != nil {
+		return nil, err
+	}
+	streams := map[string]files.Stream{}
+	for _, st := range src.Streams {
+		streams[st.Name] = files.Stream{Path: st.Path, Format: string(st.Format), Delimiter: st.Delimiter, NoHeader: !st.Header}
+	}
+	return files.New(s, streams)
+}
+
+// newRun names a run: sortable by time, and unlike any other.
+func newRun(now time.Time) string {
+	return fmt.Sprintf("%s-%04x", now.Format("20060102-150405"), newAttempt()&0xffff)
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"golang.org/x/term"
+
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/host/local"
+)
+
+// progress shows a run as it goes: on a terminal a table that is drawn again and again, elsewhere a line for each step that ended.
+type progress struct {
+	mu      sync.Mutex
+	w       io.Writer
+	live    bool
+	quiet   bool
+	width   int
+	drawn   int // lines on the screen
+	rows    map[string]*progressRow
+	order   []string
+	started time.Time
+	done    chan struct{}
+	wait    sync.WaitGroup
+}
+
+// progressRow is a table on its way.
+type progressRow struct {
+	step                 string
+	state                string
+	began, ended         time.Time // of the step
+	loaded               time.Time
+	read, quarantined    int64
+	score                string
+	note                 string
+	rate                 string
+	accumulated, refused int64 // over the pages of a raw table
+}
+
+// stepResult holds what steps say of themselves; each fills some of it.
+type stepResult struct {
+	Table       string  `json:"table"`
+	Status      string  `json:"status"`
+	Why         string  `json:"why"`
+	Read        int64   `json:"read"`
+	Accepted    int64   `json:"accepted"`
+	Rejected    int64   `json:"rejected"`
+	Quarantined int64   `json:"quarantined"`
+	Superseded  int64   `json:"superseded"`
+	Stale       int64   `json:"stale"`
+	Inserted    int64   `json:"inserted"`
+	Updated     int64   `json:"updated"`
+	Items       int     `json:"items"`
+	Bytes       int64   `json:"bytes"`
+	Verdict     string  `json:"verdict"`
+	Score       float64 `json:"score"`
+	Checks      int     `json:"checks"`
+	Summary     string  `json:"summary"`
+	Version     int64   `json:"version"`
+}
+
+func newProgress(s streams) *progress {
+	p := &progress{w: s.err, rows: map[string]*progressRow{}, quiet: s.json, done: make(chan struct{}), started: time.Now()}
+	if f, ok := s.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !s.json {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 60 {
+			p.live, p.width = true, w
+		}
+	}
+	return p
+}
+
+// begin prints the headline and starts the clock of a live display.
+func (p *progress) begin(title string) {
+	if p.quiet {
+		return
+	}
+	fmt.Fprintln(p.w, title)
+	if !p.live {
+		return
+	}
+	p.wait.Add(1)
+	go func() {
+		defer p.wait.Done()
+		tick := time.NewTicker(150 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-p.done:
+				return
+			case <-tick.C:
+				p.mu.Lock()
+				p.draw()
+				p.mu.Unlock()
+			}
+		}
+	}()
+}
+
+// stop draws the last state and leaves it on the screen.
+func (p *progress) stop() {
+	close(p.done)
+	p.wait.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live {
+		p.draw()
+	}
+}
+
+// observe takes the runner's notices.
+func (p *progress) observe(e local.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e.Kind {
+	case local.TaskStarted:
+		var in struct {
+			Table string `json:"table"`
+		}
+		if json.Unmarshal(e.Raw, &in) == nil && in.Table != "" {
+			r := p.row(in.Table)
+			r.step, r.state, r.began, r.ended = e.Step, "running", e.Time, time.Time{}
+		}
+	case local.TaskFinished:
+		p.finished(e)
+	case local.RetryPlanned:
+		p.line(e.Time, e.State, "", fmt.Sprintf("retry %d in %s", e.Attempt, e.At.Sub(e.Time).Round(time.Millisecond)))
+	}
+}
+
+func (p *progress) row(name string) *progressRow {
+	r, ok := p.rows[name]
+	if !ok {
+		r = &progressRow{}
+		p.rows[name] = r
+		p.order = append(p.order, name)
+	}
+	return r
+}
+
+func (p *progress) finished(e local.Event) {
+	var out stepResult
+	if e.Err == nil {
+		if err := json.Unmarshal(e.Raw, &out); err != nil {
+			return
+		}
+	}
+	name := out.Table
+	if name == "" {
+		name = tableOf(e)
+	}
+	if e.Err != nil {
+		if name != "" {
+			r := p.row(name)
+			r.state, r.note = "failed", string(fault.KindOf(e.Err))
+		}
+		p.line(e.Time, e.Step, name, "failed: "+e.Err.Error())
+		return
+	}
+	if name == "" {
+		return
+	}
+	r := p.row(name)
+	r.ended = e.Time
+	p.line(e.Time, e.Step, name, r.take(e.Step, out))
+}
+
+// tableOf is the Map item that a failed step was working on.
+func tableOf(e local.Event) string {
+	for i := len(e.Path) - 1; i >= 0; i-- {
+		if s, ok := e.Path[i].Item.(string); ok {
+			return s
+		}
+	}
+	return ""
+}
+
+// take notes a step's result and says it in words.
+func (r *progressRow) take(step string, out stepResult) string {
+	seconds := max(r.ended.Sub(r.began).Seconds(), 0.001)
+	switch step {
+	case "bronze":
+		r.read, r.quarantined = r.read+out.Read, r.quarantined+out.Rejected
+		r.state = out.Status
+		if out.Status != "loaded" {
+			if r.read > 0 {
+				r.state = "loaded"
+			}
+			return out.Status
+		}
+		r.rate = rate(out.Read, seconds)
+		text := fmt.Sprintf("%s rows from %d files (%s), %s", count(out.Read), out.Items, size(out.Bytes), r.rate)
+		if out.Rejected > 0 {
+			text += fmt.Sprintf(", %s lines rejected", count(out.Rejected))
+		}
+		return text
+	case "silver", "gold":
+		r.state, r.note = out.Status, out.Why
+		if out.Status != "staged" {
+			return strings.TrimSuffix(out.Status+": "+out.Why, ": ")
+		}
+		r.read, r.quarantined, r.rate = out.Read, out.Quarantined, rate(out.Read, seconds)
+		text := fmt.Sprintf("%s rows, %s: %s new, %s changed", count(out.Read), r.rate, count(out.Inserted), count(out.Updated))
+		for _, more := range []struct {
+			n    int64
+			what string
+		}{{out.Superseded, "superseded"}, {out.Stale, "stale"}, {out.Quarantined, "quarantined"}} {
+			if more.n > 0 {
+				text += fmt.Sprintf(", %s %s", count(more.n), more.what)
+			}
+		}
+		return text
+	case "quality":
+		r.state, r.score, r.note = out.Verdict, fmt.Sprintf("%.2f", out.Score), out.Summary
+		return strings.TrimSuffix(fmt.Sprintf("%s, score %.2f, %d rules: %s", out.Verdict, out.Score, out.Checks, out.Summary), ": ")
+	case "publish":
+		r.state, r.note = fmt.Sprintf("published v%d", out.Version), ""
+		return fmt.Sprintf("version %d is published", out.Version)
+	}
+	return out.Status
+}
+
+// line prints a step's end where there is no live display.
+func (p *progress) line(at time.Time, step, name, text string) {
+	if p.live || p.quiet {
+		return
+	}
+	fmt.Fprintf(p.w, "%7.2fs  %-8s %-26s %s\n", at.Sub(p.started).Seconds(), step, name, text)
+}
+
+// draw writes the table over the one before.
+func (p *progress) draw() {
+	w := table.NewWriter()
+	w.SetStyle(plainStyle())
+	w.AppendHeader(table.Row{"table", "state", "rows", "rows/s", "quarantined", "score", "s"})
+	for _, name := range p.order {
+		r := p.rows[name]
+		state, end := r.state, r.ended
+		if r.state == "running" {
+			state, end = r.step+" ...", time.Now()
+		}
+		w.AppendRow(table.Row{name, state, count(r.read), strings.TrimSuffix(r.rate, " rows/s"), blankZero(r.quarantined), r.score, fmt.Sprintf("%.1f", max(0, end.Sub(r.began).Seconds()))})
+	}
+	lines := strings.Split(w.Render(), "\n")
+	var b strings.Builder
+	if p.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", p.drawn)
+	}
+	for _, l := range lines {
+		if r := []rune(l); len(r) >= p.width {
+			l = string(r[:p.width-1])
+		}
+		b.WriteString("\x1b[2K" + l + "\n")
+	}
+	p.drawn = len(lines)
+	fmt.Fprint(p.w, b.String())
+}

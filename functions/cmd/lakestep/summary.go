@@ -1,0 +1,153 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/lakestep/lakestep/shared/ledger"
+)
+
+// plainStyle is a table without lines but one under the header.
+func plainStyle() table.Style {
+	st := table.StyleLight
+	st.Options = table.Options{SeparateHeader: true}
+	st.Format.Header = text.FormatDefault
+	return st
+}
+
+func newTable(s streams) table.Writer {
+	w := table.NewWriter()
+	w.SetOutputMirror(s.out)
+	w.SetStyle(plainStyle())
+	return w
+}
+
+// count writes a number with separators.
+func count(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func blankZero(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return count(n)
+}
+
+func rate(rows int64, seconds float64) string {
+	return count(int64(float64(rows)/seconds)) + " rows/s"
+}
+
+func size(n int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	f, u := float64(n), 0
+	for f >= 1000 && u < len(units)-1 {
+		f, u = f/1000, u+1
+	}
+	if u == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, units[u])
+}
+
+// summaryContext is what the closing words refer to.
+type summaryContext struct{ dir, lake string }
+
+// summarize prints how a run ended.
+func summarize(s streams, out ledger.Outcome, c summaryContext) error {
+	switch out.Status {
+	case ledger.Nothing:
+		fmt.Fprintf(s.out, "Nothing is new: the lake %s is up to date.\n", c.lake)
+		return nil
+	case ledger.Failed:
+		return summarizeFailure(s, out, c)
+	}
+	w := newTable(s)
+	w.AppendHeader(table.Row{"table", "version", "read", "accepted", "superseded", "stale", "quarantined", "score", ""})
+	for _, t := range out.Tables {
+		note := ""
+		if !t.Changed {
+			note = "unchanged"
+		}
+		if t.Verdict == "waived" {
+			note = "gate waived"
+		}
+		for _, h := range out.Held {
+			if h.Table == t.Table {
+				note = "HELD: " + h.Reason
+			}
+		}
+		version, score := fmt.Sprint(t.Version), ""
+		if t.Version < 0 {
+			version = "-"
+		}
+		if t.Verdict != "" {
+			score = fmt.Sprintf("%.2f", t.Score)
+		}
+		n := t.Counts
+		w.AppendRow(table.Row{t.Table, version, blankZero(n.Read), blankZero(n.Accepted), blankZero(n.Superseded), blankZero(n.Stale), blankZero(n.Quarantined), score, note})
+	}
+	fmt.Fprintln(s.out)
+	w.Render()
+	n := out.Counts
+	balance := "the counts balance"
+	if !n.Balanced() {
+		balance = "THE COUNTS DO NOT BALANCE"
+	}
+	fmt.Fprintf(s.out, "\nSilver read %s rows = %s accepted + %s superseded + %s stale + %s quarantined: %s.\n",
+		count(n.Read), count(n.Accepted), count(n.Superseded), count(n.Stale), count(n.Quarantined), balance)
+	fmt.Fprintf(s.out, "Run %s %s in %.1f s. The lake is in %s (Delta tables, readable with delta-rs, Spark, DuckDB).\n",
+		out.Run, out.Status, out.Finished.Sub(out.Started).Seconds(), c.lake)
+	if len(out.Held) > 0 {
+		sayHeld(s, out, c)
+		return nil
+	}
+	fmt.Fprint(s.out, "\nNext:\n"+
+		"  bin/lakestep query 'SELECT currency, sum(revenue_usd) AS usd FROM gold.daily_revenue GROUP BY ALL'\n"+
+		"  bin/lakestep table history silver.cleaned_orders\n"+
+		"  bin/lakestep sample --next && bin/lakestep run      # one more quarter lands; only that is taken in\n")
+	return nil
+}
+
+// sayHeld tells how to go on behind a closed gate.
+func sayHeld(s streams, out ledger.Outcome, c summaryContext) {
+	for _, h := range out.Held {
+		if h.Cause != h.Table {
+			continue
+		}
+		fmt.Fprintf(s.out, `
+The gate of %[1]s is closed: %[2]s
+Readers stay on the last good version. To go on:
+  lakestep gate %[1]s                                     see the rules and rows that fail them
+  (fix the data, the model or the rule) lakestep run %[3]s
+  lakestep run %[3]s --waive %[1]s --reason '...'         let this batch through
+`, h.Table, h.Reason, c.dir)
+		if strings.HasPrefix(h.Table, "silver.") {
+			fmt.Fprintf(s.out, "  lakestep run %s --quarantine-batch %s --reason '...'    send the whole batch to quarantine\n", c.dir, h.Table)
+		}
+	}
+}
+
+// summarizeFailure prints the error that ended a run.
+func summarizeFailure(s streams, out ledger.Outcome, c summaryContext) error {
+	var cause struct{ Message, Hint string }
+	message, hint := out.Error.Cause, ""
+	if json.Unmarshal([]byte(out.Error.Cause), &cause) == nil && cause.Message != "" {
+		message, hint = cause.Message, cause.Hint
+	}
+	fmt.Fprintf(s.err, "error: %s: %s\n", out.Error.Error, message)
+	if hint != "" {
+		fmt.Fprintln(s.err, " hint:", hint)
+	}
+	fmt.Fprintf(s.err, "Run %s failed. Tables that were published stay; readers of the others stay on their last version. Run again when the cause is mended: lakestep run %s\n", out.Run, c.dir)
+	return nil
+}
