@@ -2,6 +2,7 @@ package delta
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -92,6 +93,9 @@ func (t *Table) readParquet(ctx context.Context, key string, size int64, each fu
 }
 
 func scanParquet(source io.ReaderAt, size int64, key string, each func(line) error) error {
+	if err := checkFooter(source, size); err != nil {
+		return corruptCheckpoint(key, err)
+	}
 	file, err := parquet.OpenFile(source, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return corruptCheckpoint(key, err)
@@ -102,6 +106,25 @@ func scanParquet(source io.ReaderAt, size int64, key string, each func(line) err
 		if err := scanRowGroup(group, root, columns, key, each); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkFooter compares the length that the footer gives for itself with the file's: parquet-go would allocate
+// whatever a damaged one says.
+func checkFooter(source io.ReaderAt, size int64) error {
+	var tail [8]byte // length, little-endian, and magic
+	if size < int64(len(tail))+4 {
+		return fmt.Errorf("%d bytes are no Parquet file", size)
+	}
+	if _, err := source.ReadAt(tail[:], size-int64(len(tail))); err != nil {
+		return err
+	}
+	if string(tail[4:]) != "PAR1" {
+		return errors.New("no Parquet file: its end is missing")
+	}
+	if n := int64(binary.LittleEndian.Uint32(tail[:4])); n > size-int64(len(tail)) {
+		return fmt.Errorf("footer of %d bytes in a file of %d", n, size)
 	}
 	return nil
 }
