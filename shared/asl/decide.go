@@ -114,9 +114,9 @@ type Decision struct {
 // opTimeout is the Op of the timer that ends an execution whose definition has TimeoutSeconds.
 const opTimeout = "~timeout"
 
-// maxSteps bounds the states entered in one execution, so that a loop that never waits ends. The service has
-// the like: 25,000 history events.
-const maxSteps = 100_000
+// maxSteps bounds the states entered in one execution, so that a loop that never waits ends. The service
+// bounds the history, where a state counts at least twice, at the same number.
+const maxSteps = 25_000
 
 // Decide replays the execution from its start: whatever is in the history is taken from there, and whatever is
 // not becomes a Command. Its cost grows linearly with the history. Events of unknown operations and second

@@ -150,6 +150,9 @@ func parseTask(r *reader, s *state) {
 	}
 	s.timeout = r.quantity("TimeoutSeconds", 1, maxSeconds, true)
 	s.heartbeat = r.quantity("HeartbeatSeconds", 1, maxSeconds, true)
+	if h, t := s.heartbeat, s.timeout; h != nil && t != nil && h.path == nil && t.path == nil && compareNumbers(h.fixed, t.fixed) >= 0 {
+		r.report(r.n.get("HeartbeatSeconds"), "\"HeartbeatSeconds\" is less than \"TimeoutSeconds\"")
+	}
 }
 
 func parsePass(r *reader, s *state) {

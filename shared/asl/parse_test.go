@@ -85,7 +85,7 @@ func TestParseAcceptsPlaceholders(t *testing.T) {
 // FuzzParse: no text may crash the parser, and whatever it accepts can be run without a crash.
 func FuzzParse(f *testing.F) {
 	f.Add(statemachines.Medallion())
-	f.Add([]byte(`{"StartAt":"A","States":{"A":{"Type":"Pass","Parameters":{"a.$":"States.Format('{}', $$.Execution.Name)"},"Next":"A"}}}`))
+	f.Add([]byte(`{"StartAt":"A","States":{"A":{"Type":"Pass","Parameters":{"a.$":"States.Format('{}', $$.Execution.Name)"},"End":true}}}`))
 	f.Add([]byte(`{"StartAt":"A","States":{"A":{"Type":"Choice","Choices":[{"Not":{"Variable":"$.a[?(@.b>1)]","IsPresent":true},"Next":"B"}]},"B":{"Type":"Wait","SecondsPath":"$.s","End":true}}}`))
 	f.Add([]byte(`{"StartAt":"M","States":{"M":{"Type":"Map","MaxConcurrency":2,"ItemProcessor":{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"${X}","End":true}}},"End":true}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
