@@ -236,3 +236,25 @@ func TestDamageInTheMiddleIsRefused(t *testing.T) {
 		t.Errorf("%v, %v", left, err)
 	}
 }
+
+// TestNullResultSurvivesTheJournal: null is a result, and not the same as none.
+func TestNullResultSurvivesTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	set := handlerSet(map[string]func(context.Context, string) (string, error){
+		"work": func(context.Context, string) (string, error) { return "null", nil }})
+	r, _, _ := newRunner(t, dir, oneTask, set, 1)
+	if out, err := r.Start(context.Background(), "run-1", nil); err != nil || string(out.Output) != "null" {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	whole, err := os.ReadFile(journalPath(dir, "run-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(whole, []byte("\n"))
+	if err := os.WriteFile(journalPath(dir, "run-1"), bytes.Join(lines[:2], nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.Resume(context.Background(), "run-1"); err != nil || string(out.Output) != "null" {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
