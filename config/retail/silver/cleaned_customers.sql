@@ -7,6 +7,6 @@ SELECT
   trim(company) AS company,
   upper(trim(country)) AS country,
   lower(trim(segment)) AS segment,
-  try_cast(created_at AS TIMESTAMPTZ) AS created_at,
-  try_cast(updated_at AS TIMESTAMPTZ) AS updated_at
+  try_cast(created_at AS TIMESTAMP) AS created_at,
+  try_cast(updated_at AS TIMESTAMP) AS updated_at
 FROM {{ changes "bronze.raw_customers" }}

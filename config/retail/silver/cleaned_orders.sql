@@ -9,6 +9,6 @@ SELECT
   try_cast(unit_price AS DECIMAL(12, 2)) AS unit_price,
   upper(trim(currency)) AS currency,
   lower(trim(status)) AS status,
-  try_cast(order_ts AS TIMESTAMPTZ) AS order_ts,
-  try_cast(updated_at AS TIMESTAMPTZ) AS updated_at
+  try_cast(order_ts AS TIMESTAMP) AS order_ts,
+  try_cast(updated_at AS TIMESTAMP) AS updated_at
 FROM {{ changes "bronze.raw_orders" }}
