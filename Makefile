@@ -1,5 +1,5 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-RUN_CMD ?= bin/lakestep run config/retail --sample
+RUN_CMD ?= bin/lakestep sample && bin/lakestep run
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test/long lint clean
