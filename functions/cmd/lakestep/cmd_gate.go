@@ -85,8 +85,7 @@ func showGate(ctx context.Context, s streams, l *lake.Lake, name, run string) er
 	if v.Reason != "" {
 		fmt.Fprintf(s.out, "Reason of the waiver: %s\n", v.Reason)
 	}
-	w := newTable(s)
-	w.AppendHeader(table.Row{"rule", "kind", "holds", "rows", "fail", "on failure", ""})
+	w := newTable(s, "rule", "kind", "holds", ">rows", ">fail", "on failure", "")
 	for _, c := range v.Checks {
 		holds := "yes"
 		if !c.Passed {
@@ -100,8 +99,7 @@ func showGate(ctx context.Context, s streams, l *lake.Lake, name, run string) er
 			continue
 		}
 		fmt.Fprintf(s.out, "\nRows that fail %s (%d of %s):\n", c.Name, len(c.Sample)-1, count(c.Failed))
-		w := newTable(s)
-		w.AppendHeader(cells(c.Sample[0]))
+		w := newTable(s, c.Sample[0]...)
 		for _, r := range c.Sample[1:] {
 			w.AppendRow(cells(r))
 		}
@@ -163,8 +161,7 @@ func showRuns(s streams, runs []ledger.Outcome) error {
 	if s.json {
 		return printJSON(s, runs)
 	}
-	w := newTable(s)
-	w.AppendHeader(table.Row{"run", "status", "started (UTC)", "seconds", "read", "accepted", "quarantined"})
+	w := newTable(s, "run", "status", "started (UTC)", ">seconds", ">read", ">accepted", ">quarantined")
 	for _, r := range runs {
 		started, seconds := "", ""
 		if !r.Started.IsZero() {

@@ -55,8 +55,7 @@ func (o *runOptions) plan(ctx context.Context, s streams, l *lake.Lake, folder s
 	if s.json {
 		return printJSON(s, rows)
 	}
-	w := newTable(s)
-	w.AppendHeader(table.Row{"table", "files", "bytes", "would run", "why"})
+	w := newTable(s, "table", ">files", ">bytes", "would run", "why")
 	for _, r := range rows {
 		work := "no"
 		if r.Work {

@@ -87,8 +87,7 @@ func (g *globals) query(ctx context.Context, s streams, p *pipeline.Pipeline, sq
 		}
 		return printJSON(s, out)
 	}
-	w := newTable(s)
-	w.AppendHeader(cells(header))
+	w := newTable(s, header...)
 	for _, r := range rows {
 		w.AppendRow(cells(r))
 	}

@@ -137,8 +137,7 @@ func showTables(s streams, all []described) error {
 	if s.json {
 		return printJSON(s, all)
 	}
-	w := newTable(s)
-	w.AppendHeader(table.Row{"table", "version", "rows", "files", "size"})
+	w := newTable(s, "table", ">version", ">rows", ">files", ">size")
 	for _, d := range all {
 		w.AppendRow(table.Row{d.Table, d.Version, count(d.Rows), d.Files, size(d.Bytes)})
 	}
@@ -163,8 +162,7 @@ func showHistory(s streams, commits []delta.Commit) error {
 	if s.json {
 		return printJSON(s, out)
 	}
-	w := newTable(s)
-	w.AppendHeader(table.Row{"version", "time (UTC)", "operation", "files +/-", "metrics", "written by"})
+	w := newTable(s, ">version", "time (UTC)", "operation", "files +/-", "metrics", "written by")
 	for _, e := range out {
 		metrics := make([]string, 0, len(e.Metrics))
 		for k, v := range e.Metrics {
@@ -183,8 +181,7 @@ func showTable(s streams, name string, snap *delta.Snapshot) error {
 		return printJSON(s, map[string]any{"table": d, "schema": snap.Schema(), "properties": snap.Metadata().Configuration, "cursors": snap.Txns()})
 	}
 	fmt.Fprintf(s.out, "%s, version %d: %s rows, %d files, %s\n", name, d.Version, count(d.Rows), d.Files, size(d.Bytes))
-	w := newTable(s)
-	w.AppendHeader(table.Row{"column", "type"})
+	w := newTable(s, "column", "type")
 	for _, f := range snap.Schema().Fields {
 		w.AppendRow(table.Row{f.Name, f.Type.String()})
 	}

@@ -33,15 +33,12 @@ type progress struct {
 
 // progressRow is a table on its way.
 type progressRow struct {
-	step                 string
-	state                string
-	began, ended         time.Time // of the step
-	loaded               time.Time
-	read, quarantined    int64
-	score                string
-	note                 string
-	rate                 string
-	accumulated, refused int64 // over the pages of a raw table
+	step              string
+	state             string
+	began             time.Time     // the step that runs
+	spent             time.Duration // in steps that ended
+	read, quarantined int64
+	score, rate       string
 }
 
 // stepResult holds what steps say of themselves; each fills some of it.
@@ -125,7 +122,7 @@ func (p *progress) observe(e local.Event) {
 		}
 		if json.Unmarshal(e.Raw, &in) == nil && in.Table != "" {
 			r := p.row(in.Table)
-			r.step, r.state, r.began, r.ended = e.Step, "running", e.Time, time.Time{}
+			r.step, r.state, r.began = e.Step, "running", e.Time
 		}
 	case local.TaskFinished:
 		p.finished(e)
@@ -157,8 +154,7 @@ func (p *progress) finished(e local.Event) {
 	}
 	if e.Err != nil {
 		if name != "" {
-			r := p.row(name)
-			r.state, r.note = "failed", string(fault.KindOf(e.Err))
+			p.row(name).state = "failed: " + string(fault.KindOf(e.Err))
 		}
 		p.line(e.Time, e.Step, name, "failed: "+e.Err.Error())
 		return
@@ -167,8 +163,9 @@ func (p *progress) finished(e local.Event) {
 		return
 	}
 	r := p.row(name)
-	r.ended = e.Time
-	p.line(e.Time, e.Step, name, r.take(e.Step, out))
+	took := e.Time.Sub(r.began)
+	r.spent += took
+	p.line(e.Time, e.Step, name, r.take(e.Step, out, max(took.Seconds(), 0.001)))
 }
 
 // tableOf is the Map item that a failed step was working on.
@@ -182,8 +179,7 @@ func tableOf(e local.Event) string {
 }
 
 // take notes a step's result and says it in words.
-func (r *progressRow) take(step string, out stepResult) string {
-	seconds := max(r.ended.Sub(r.began).Seconds(), 0.001)
+func (r *progressRow) take(step string, out stepResult, seconds float64) string {
 	switch step {
 	case "bronze":
 		r.read, r.quarantined = r.read+out.Read, r.quarantined+out.Rejected
@@ -201,7 +197,7 @@ func (r *progressRow) take(step string, out stepResult) string {
 		}
 		return text
 	case "silver", "gold":
-		r.state, r.note = out.Status, out.Why
+		r.state = out.Status
 		if out.Status != "staged" {
 			return strings.TrimSuffix(out.Status+": "+out.Why, ": ")
 		}
@@ -217,10 +213,10 @@ func (r *progressRow) take(step string, out stepResult) string {
 		}
 		return text
 	case "quality":
-		r.state, r.score, r.note = out.Verdict, fmt.Sprintf("%.2f", out.Score), out.Summary
+		r.state, r.score = out.Verdict, fmt.Sprintf("%.2f", out.Score)
 		return strings.TrimSuffix(fmt.Sprintf("%s, score %.2f, %d rules: %s", out.Verdict, out.Score, out.Checks, out.Summary), ": ")
 	case "publish":
-		r.state, r.note = fmt.Sprintf("published v%d", out.Version), ""
+		r.state = fmt.Sprintf("published v%d", out.Version)
 		return fmt.Sprintf("version %d is published", out.Version)
 	}
 	return out.Status
@@ -237,15 +233,14 @@ func (p *progress) line(at time.Time, step, name, text string) {
 // draw writes the table over the one before.
 func (p *progress) draw() {
 	w := table.NewWriter()
-	w.SetStyle(plainStyle())
-	w.AppendHeader(table.Row{"table", "state", "rows", "rows/s", "quarantined", "score", "s"})
+	setColumns(w, []string{"table", "state", ">rows", ">rows/s", ">quarantined", ">score", ">s"})
 	for _, name := range p.order {
 		r := p.rows[name]
-		state, end := r.state, r.ended
+		state, spent := r.state, r.spent
 		if r.state == "running" {
-			state, end = r.step+" ...", time.Now()
+			state, spent = r.step+" ...", spent+max(0, time.Since(r.began))
 		}
-		w.AppendRow(table.Row{name, state, count(r.read), strings.TrimSuffix(r.rate, " rows/s"), blankZero(r.quarantined), r.score, fmt.Sprintf("%.1f", max(0, end.Sub(r.began).Seconds()))})
+		w.AppendRow(table.Row{name, state, blankZero(r.read), strings.TrimSuffix(r.rate, " rows/s"), blankZero(r.quarantined), r.score, fmt.Sprintf("%.1f", spent.Seconds())})
 	}
 	lines := strings.Split(w.Render(), "\n")
 	var b strings.Builder

@@ -20,11 +20,27 @@ func plainStyle() table.Style {
 	return st
 }
 
-func newTable(s streams) table.Writer {
+func newTable(s streams, columns ...string) table.Writer {
 	w := table.NewWriter()
 	w.SetOutputMirror(s.out)
-	w.SetStyle(plainStyle())
+	setColumns(w, columns)
 	return w
+}
+
+// setColumns writes the header; columns of numbers, marked with a leading ">", stand to the right.
+func setColumns(w table.Writer, columns []string) {
+	w.SetStyle(plainStyle())
+	header := make(table.Row, len(columns))
+	var configs []table.ColumnConfig
+	for i, c := range columns {
+		name, number := strings.CutPrefix(c, ">")
+		header[i] = name
+		if number {
+			configs = append(configs, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+		}
+	}
+	w.AppendHeader(header)
+	w.SetColumnConfigs(configs)
 }
 
 // count writes a number with separators.
@@ -71,8 +87,7 @@ func summarize(s streams, out ledger.Outcome, c summaryContext) error {
 	case ledger.Failed:
 		return summarizeFailure(s, out, c)
 	}
-	w := newTable(s)
-	w.AppendHeader(table.Row{"table", "version", "read", "accepted", "superseded", "stale", "quarantined", "score", ""})
+	w := newTable(s, "table", ">version", ">read", ">accepted", ">superseded", ">stale", ">quarantined", ">score", "")
 	for _, t := range out.Tables {
 		note := ""
 		if !t.Changed {
