@@ -1,8 +1,12 @@
 package delta_test
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/lakestep/lakestep/shared/delta"
@@ -157,5 +161,31 @@ func TestCheckpointOverDamaged(t *testing.T) {
 	must(t, table.Checkpoint(t.Context(), 2))
 	if got := text(t, lake, "silver/orders/_delta_log/_last_checkpoint"); got[:12] != `{"version":4` {
 		t.Errorf("hint moved back: %s", got)
+	}
+}
+
+// cutStore breaks every transfer of an object in the middle.
+type cutStore struct{ store.Store }
+
+func (c cutStore) Open(ctx context.Context, key string, r store.Range) (io.ReadCloser, error) {
+	body, err := c.Store.Open(ctx, key, r)
+	if err != nil || !strings.Contains(key, "_delta_log/0") {
+		return body, err
+	}
+	lost := fault.New(fault.Unavailable, "read", key, "connection lost")
+	return io.NopCloser(io.MultiReader(io.LimitReader(body, 100), iotest.ErrReader(lost))), nil
+}
+
+// TestCutTransfer: a lost connection is no damaged log, and no reason to pass over a checkpoint.
+func TestCutTransfer(t *testing.T) {
+	for _, interval := range []string{"1", "100"} {
+		lake := mem.New()
+		table := newTable(t, lake, map[string]string{"delta.checkpointInterval": interval})
+		_, err := latest(t, table).Begin(write()).Add(file("a")).Commit(t.Context())
+		must(t, err)
+		_, err = delta.Open(cutStore{lake}, "silver/orders", delta.Options{}).Snapshot(t.Context(), delta.AsOf{})
+		if fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("checkpoint interval %s: %v (%s)", interval, err, fault.KindOf(err))
+		}
 	}
 }

@@ -83,6 +83,9 @@ func scanLines(r io.Reader, key string, each func(line) error) error {
 	number := 0
 	for sc.Scan() {
 		number++
+		if readErr != nil {
+			break // the scanner hands out what came before the cut
+		}
 		text := bytes.TrimSpace(sc.Bytes())
 		if len(text) == 0 {
 			continue

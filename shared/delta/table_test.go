@@ -216,6 +216,11 @@ func TestInCommitTimestamps(t *testing.T) {
 	if s := latest(t, table); !s.Timestamp().Equal(on.Add(time.Hour)) || s.CheckWritable() == nil {
 		t.Errorf("%s, writable: %v", s.Timestamp(), s.CheckWritable())
 	}
+	// Also when a checkpoint has all of the version but its commitInfo.
+	putText(t, lake, "t/_delta_log/00000000000000000003.checkpoint.11111111-2222-4333-8444-555555555555.json", protocol+"\n"+meta(enabled))
+	if s := latest(t, table); !s.Timestamp().Equal(on.Add(time.Hour)) {
+		t.Errorf("from the checkpoint: %s", s.Timestamp())
+	}
 }
 
 func TestChanges(t *testing.T) {

@@ -277,6 +277,22 @@ func TestCommitAfterCleanup(t *testing.T) {
 	if s.Version() != 4 || s.NumFiles() != 4 {
 		t.Errorf("version %d with %d files", s.Version(), s.NumFiles())
 	}
+	// A gap behind the first winner.
+	base := int64(3)
+	third, err := table.Snapshot(t.Context(), delta.AsOf{Version: &base})
+	must(t, err)
+	staged := third.Begin(write()).ReadNothing().Add(file("y"))
+	for range 2 {
+		_, err := latest(t, table).Begin(write()).ReadNothing().SetTxn("other", 1).Commit(t.Context())
+		must(t, err)
+	}
+	gap := "silver/orders/_delta_log/00000000000000000005.json"
+	saved := text(t, lake, gap)
+	must(t, lake.Delete(t.Context(), gap))
+	if v, err := staged.Commit(t.Context()); fault.KindOf(err) != fault.Stale {
+		t.Errorf("over a gap: version %d, %v", v, err)
+	}
+	putText(t, lake, gap, saved)
 	// A table that was dropped under the transaction.
 	x := s.Begin(write()).ReadNothing().Add(file("x"))
 	for o, err := range lake.List(t.Context(), "", "") {
@@ -285,5 +301,39 @@ func TestCommitAfterCleanup(t *testing.T) {
 	}
 	if v, err := x.Commit(t.Context()); fault.KindOf(err) != fault.Stale {
 		t.Errorf("version %d, %v", v, err)
+	}
+}
+
+func TestCommitInfo(t *testing.T) {
+	lake := mem.New()
+	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	table := delta.Open(lake, "silver/orders", delta.Options{Engine: "e", Now: func() time.Time { return now }})
+	newTable(t, lake, nil)
+	_, err := latest(t, table).Begin(write()).ReadNothing().Add(file("a"), file("b")).Commit(t.Context())
+	must(t, err)
+	s := latest(t, table)
+	x := s.Begin(delta.Operation{Name: "DELETE", UserMetadata: "u", Metrics: map[string]int64{"n": 3}}).ReadNothing().Remove(true, s.Files()[0])
+	staged, err := x.Stage(t.Context(), 77)
+	must(t, err)
+	now = now.Add(72 * time.Hour) // retention counts from the commit, not from the staging
+	loaded, err := table.LoadStaged(t.Context(), staged)
+	must(t, err)
+	_, err = loaded.Commit(t.Context())
+	must(t, err)
+	for c, err := range table.Changes(t.Context(), 0, 2) {
+		must(t, err)
+		if want := c.Version == 1; *c.Info.IsBlindAppend != want {
+			t.Errorf("version %d: blind append is %v", c.Version, !want)
+		}
+		if c.Version == 1 {
+			continue
+		}
+		if d := c.Removes[0].DeletionTimestamp; d == nil || *d != now.UnixMilli() || c.Info.Timestamp != now.UnixMilli() {
+			t.Errorf("deleted at %v, commit info %+v", d, c.Info)
+		}
+		i := c.Info
+		if i.Operation != "DELETE" || i.UserMetadata != "u" || i.Attempt != 77 || i.EngineInfo != "e" || *i.ReadVersion != 1 || i.OperationMetrics["n"] != "3" {
+			t.Errorf("%+v", i)
+		}
 	}
 }

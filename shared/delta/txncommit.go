@@ -5,16 +5,14 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"time"
 
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
 )
 
 const (
-	maxRebases = 100             // lost races before Commit gives up; each one means that another writer won
-	maxPuts    = 3               // writes of one version whose answers were lost
-	readBack   = 5 * time.Second // for finding out, after ctx has ended, what became of the last write
+	maxRebases = 100 // lost races before Commit gives up; each one means that another writer won
+	maxPuts    = 3   // writes of one version whose answers were lost
 )
 
 // Commit publishes the transaction and gives its version. It takes the next version by put-if-absent, and when
@@ -100,7 +98,8 @@ const (
 	taken                // by whom is still to be seen: it may have been this transaction
 )
 
-// put writes version. After an answer that does not say whether the write took place, the version is read back.
+// put writes version. An answer that does not say whether the write took place is followed by another try, which
+// finds out: what is there by then, taken by us or by others, is read and told apart by its txnId.
 func (x *Txn) put(ctx context.Context, version int64) (putOutcome, error) {
 	body, err := x.encode()
 	if err != nil {
@@ -120,22 +119,11 @@ func (x *Txn) put(ctx context.Context, version int64) (putOutcome, error) {
 		case fault.KindOf(err) == fault.InvalidInput:
 			return 0, err
 		}
-		if x.exists(ctx, version) {
-			return taken, nil
-		}
 		if try == maxPuts || ctx.Err() != nil {
 			return 0, fault.New(storeKind(err), "commit to", x.table.prefix, "version %d: %w", version, err).
 				WithHint("the same commit may be repeated; it is applied once")
 		}
 	}
-}
-
-// exists tells whether a version is there, also when ctx has just ended: the outcome is worth a moment.
-func (x *Txn) exists(ctx context.Context, version int64) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBack)
-	defer cancel()
-	_, err := x.table.store.Stat(ctx, x.table.logKey(commitName(version)))
-	return err == nil
 }
 
 // checkWinners reads the commits from version from on until none is there. own is the version that is this

@@ -1,0 +1,167 @@
+package delta
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lakestep/lakestep/shared/store"
+	"github.com/lakestep/lakestep/shared/store/mem"
+	"github.com/parquet-go/parquet-go"
+)
+
+const testMetadata = `{"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{%s}}}`
+
+func putLog(t *testing.T, s store.Store, name, text string) {
+	t.Helper()
+	if err := s.Put(t.Context(), "t/_delta_log/"+name, strings.NewReader(text), store.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestActionOrder: the order of actions in a commit means nothing, and files are told apart by deletion vector.
+func TestActionOrder(t *testing.T) {
+	add := func(dv string) string {
+		return `{"add":{"path":"f","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true` + dv + `}}`
+	}
+	remove := func(dv string) string { return `{"remove":{"path":"f","dataChange":true` + dv + `}}` }
+	dv := func(id string) string {
+		return `,"deletionVector":{"storageType":"i","pathOrInlineDv":"` + id + `","sizeInBytes":1,"cardinality":1}`
+	}
+	protocol := `{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]}}`
+	start := protocol + "\n" + fmt.Sprintf(testMetadata, "") + "\n"
+	for name, c := range map[string]struct {
+		commits []string
+		want    string
+	}{
+		"new vector, add first":    {[]string{add(""), add(dv("a")) + "\n" + remove("")}, "ia"},
+		"new vector, remove first": {[]string{add(""), remove("") + "\n" + add(dv("a"))}, "ia"},
+		"next vector":              {[]string{add(dv("a")), add(dv("b")) + "\n" + remove(dv("a"))}, "ib"},
+		"add and remove of one":    {[]string{"", add("") + "\n" + remove("")}, ""},
+		"removed":                  {[]string{add(dv("a")), remove(dv("a"))}, "none"},
+		"two actions in a line":    {[]string{add(""), strings.TrimSuffix(add(dv("a")), "}") + "," + remove("")[1:]}, "ia"},
+	} {
+		lake := mem.New()
+		for v, text := range c.commits {
+			if v == 0 {
+				text = start + text
+			}
+			putLog(t, lake, commitName(int64(v)), text)
+		}
+		s, err := Open(lake, "t", Options{}).Snapshot(t.Context(), AsOf{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := "none"
+		if s.NumFiles() == 1 {
+			got = s.Files()[0].DeletionVector.UniqueID()
+		}
+		if got != c.want || s.NumFiles() > 1 {
+			t.Errorf("%s: %d files, vector %q, want %q", name, s.NumFiles(), got, c.want)
+		}
+	}
+}
+
+func TestRefusedLines(t *testing.T) {
+	for _, text := range []string{
+		`{"add":{"partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}`,
+		`{"add":{"path":"a","partitionValues":{},"modificationTime":1,"dataChange":true}}`,
+		`{"add":{"path":"a","size":-1}}`, `{"add":{"path":"a","size":9223372036854775808}}`, `{"add":{"path":"a","size":1.5}}`,
+		`{"remove":{"dataChange":true}}`, `{"txn":{"version":1}}`, `{"txn":{"appId":"a","version":1e30}}`,
+		`{"protocol":{"minReaderVersion":1}}`, `{"metaData":{"id":"x"}}`, `{"domainMetadata":{}}`, `{"cdc":{}}`,
+		`{"add":{"path":"a","size":1,"deletionVector":{"storageType":"x","pathOrInlineDv":"a"}}}`,
+		`{"add":{"path":"a","size":1}`, `[]`, `"x"`, "{\"add\":{\"path\":\"\xff\",\"size\":1}}",
+	} {
+		if err := scanLines(strings.NewReader(text), "log", func(line) error { return nil }); !damaged(err) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestTombstones: a checkpoint keeps the removes whose retention runs, and forgets the others.
+func TestTombstones(t *testing.T) {
+	for retention, want := range map[string]string{
+		"": "b c", "interval 1 hour": "c", "interval 30 minutes 1 week": "b c", "nonsense": "a b c", "interval 60 MINUTES": "c",
+	} {
+		lake := mem.New()
+		now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+		ago := func(name string, d time.Duration) string {
+			return fmt.Sprintf(`{"remove":{"path":%q,"dataChange":true,"deletionTimestamp":%d}}`, name, now.Add(-d).UnixMilli()) + "\n"
+		}
+		config := fmt.Sprintf(`"delta.deletedFileRetentionDuration":%q`, retention)
+		if retention == "" {
+			config = ""
+		}
+		putLog(t, lake, commitName(0), `{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}`+"\n"+fmt.Sprintf(testMetadata, config))
+		putLog(t, lake, commitName(1), `{"remove":{"path":"a","dataChange":true}}`+"\n"+ago("b", 2*time.Hour)+ago("c", time.Minute))
+		table := Open(lake, "t", Options{Now: func() time.Time { return now }})
+		if err := table.Checkpoint(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		s, err := table.Snapshot(t.Context(), AsOf{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, id := range slices.Sorted(maps.Keys(s.state.removes)) {
+			got = append(got, strings.TrimRight(id, "\x00"))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("retention %q keeps %q, want %q", retention, got, want)
+		}
+	}
+}
+
+// TestSloppyCheckpoint reads what other writers got wrong: structs of NULLs for absent ones, empty lists for NULL.
+func TestSloppyCheckpoint(t *testing.T) {
+	type vector struct {
+		StorageType    *string `parquet:"storageType,optional"`
+		PathOrInlineDV *string `parquet:"pathOrInlineDv,optional"`
+		SizeInBytes    *int32  `parquet:"sizeInBytes,optional"`
+	}
+	type add struct {
+		Path            *string           `parquet:"path,optional"`
+		PartitionValues map[string]string `parquet:"partitionValues,optional"`
+		Size            *int64            `parquet:"size,optional"`
+		DeletionVector  vector            `parquet:"deletionVector"`
+	}
+	type protocol struct {
+		MinReaderVersion *int32   `parquet:"minReaderVersion,optional"`
+		MinWriterVersion *int32   `parquet:"minWriterVersion,optional"`
+		ReaderFeatures   []string `parquet:"readerFeatures,list"`
+		WriterFeatures   []string `parquet:"writerFeatures,list"`
+	}
+	type metadata struct {
+		ID           *string `parquet:"id,optional"`
+		SchemaString *string `parquet:"schemaString,optional"`
+	}
+	type row struct {
+		Add      add      `parquet:"add"`
+		Protocol protocol `parquet:"protocol"`
+		Metadata metadata `parquet:"metaData"`
+		Extra    *int64   `parquet:"extra,optional"`
+	}
+	var body bytes.Buffer
+	w := parquet.NewGenericWriter[row](&body)
+	_, err := w.Write([]row{
+		{Protocol: protocol{MinReaderVersion: ptr[int32](1), MinWriterVersion: ptr[int32](2)}},
+		{Metadata: metadata{ID: ptr("x"), SchemaString: ptr(`{"type":"struct","fields":[]}`)}},
+		{Add: add{Path: ptr("f"), Size: ptr[int64](7)}},
+	})
+	if err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	lake := mem.New()
+	putLog(t, lake, "00000000000000000003.checkpoint.parquet", body.String())
+	s, err := Open(lake, "t", Options{}).Snapshot(t.Context(), AsOf{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := s.Files(); len(f) != 1 || f[0].Path != "f" || f[0].Size != 7 || f[0].DeletionVector != nil || s.Protocol().WriterFeatures != nil {
+		t.Errorf("%+v %+v", f, s.Protocol())
+	}
+}
