@@ -97,7 +97,6 @@ type Stream struct {
 	Path      string // glob under the source's path: * and ? within a segment, {batch} as a whole segment
 	Format    Format
 	Delimiter string // CSV: one character, "," by default
-	Quote     string // CSV: one character, `"` by default
 	Header    bool   // CSV: the first line names the columns; true by default
 	Pos       Position
 }

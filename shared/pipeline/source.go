@@ -48,7 +48,7 @@ func (l *loader) source(m document.Member) Source {
 }
 
 func (l *loader) stream(m document.Member) Stream {
-	f := l.Fields(m.Value, "a stream", "path", "format", "delimiter", "quote", "header")
+	f := l.Fields(m.Value, "a stream", "path", "format", "delimiter", "header")
 	f.Require("path", "format")
 	s := Stream{Name: m.Key, Pos: m.Pos, Path: l.expand(f.Node("path"), f.String("path"))}
 	if s.Path != "" {
@@ -56,7 +56,7 @@ func (l *loader) stream(m document.Member) Stream {
 	}
 	s.Format = Format(f.Choice("format", string(CSV), string(CSV), string(JSONL)))
 	if s.Format == JSONL {
-		for _, key := range []string{"delimiter", "quote", "header"} {
+		for _, key := range []string{"delimiter", "header"} {
 			if f.Has(key) {
 				l.Add(f.Pos(key), "", "%q is an option of csv, not of jsonl", key)
 			}
@@ -64,10 +64,9 @@ func (l *loader) stream(m document.Member) Stream {
 		return s
 	}
 	s.Delimiter = l.character(f, "delimiter", ",")
-	s.Quote = l.character(f, "quote", `"`)
 	s.Header = f.Bool("header", true)
-	if s.Delimiter == s.Quote {
-		l.Add(f.Pos("delimiter"), "", "delimiter and quote are the same character")
+	if s.Delimiter == `"` {
+		l.Add(f.Pos("delimiter"), "", "the delimiter is the quote of RFC 4180")
 	}
 	return s
 }
