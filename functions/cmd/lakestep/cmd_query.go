@@ -57,7 +57,7 @@ func (g *globals) query(ctx context.Context, s streams, p *pipeline.Pipeline, sq
 	if err != nil {
 		return err
 	}
-	e, err := openEngine(folder, limits{})
+	e, err := openEngine(folder, "query", limits{})
 	if err != nil {
 		return err
 	}

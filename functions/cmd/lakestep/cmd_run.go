@@ -130,7 +130,7 @@ func (o *runOptions) busy(s streams, lock *runLock) error {
 
 // once runs the state machine once.
 func (o *runOptions) once(ctx context.Context, s streams, l *lake.Lake, folder string, bundle pipeline.Bundle) error {
-	e, err := openEngine(folder, o.limits)
+	e, err := openEngine(folder, runEngine, o.limits)
 	if err != nil {
 		return err
 	}

@@ -92,16 +92,25 @@ type limits struct {
 	memoryMB, threads int
 }
 
-// openEngine starts the SQL engine, its files in the lake's own file system.
-func openEngine(folder string, l limits) (*engine.Engine, error) {
+// openEngine starts the SQL engine, its files in the lake's own file system. A run (name "run") holds the lake's lock, so that what it finds
+// there was left by one that was killed, and is removed.
+func openEngine(folder, name string, l limits) (*engine.Engine, error) {
+	dir := filepath.Join(folder, "_lakestep", "tmp", name)
+	if name == runEngine {
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, fault.New(fault.Unavailable, "clean", dir, "%w", err)
+		}
+	}
 	if l.memoryMB == 0 {
 		l.memoryMB = defaultMemoryMB()
 	}
 	if l.threads == 0 {
 		l.threads = runtime.NumCPU()
 	}
-	return engine.Open(engine.Options{MemoryMB: l.memoryMB, Threads: l.threads, TempDir: filepath.Join(folder, "_lakestep", "tmp")})
+	return engine.Open(engine.Options{MemoryMB: l.memoryMB, Threads: l.threads, TempDir: dir})
 }
+
+const runEngine = "run"
 
 // defaultMemoryMB is 60 percent of the machine's memory, at most 8 GB; 2 GB where the machine does not tell.
 func defaultMemoryMB() int {
@@ -143,7 +152,7 @@ func openFiles(src pipeline.Source) (connector.Source, error) {
 	}
 	if info, err := os.Stat(src.Path); err != nil || !info.IsDir() {
 		return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no folder %s", src.Path).
-			WithHint("make it, or name another one in %s", src.Pos)
+			WithHint("make it, or name another one (%s)", src.Pos)
 	}
 	s, err := file.New(src.Path)
 	if err != nil {
@@ -158,5 +167,5 @@ func openFiles(src pipeline.Source) (connector.Source, error) {
 
 // newRun names a run: sortable by time, and unlike any other.
 func newRun(now time.Time) string {
-	return fmt.Sprintf("%s-%04x", now.Format("20060102-150405"), newAttempt()&0xffff)
+	return fmt.Sprintf("%s-%03d-%04x", now.Format("20060102-150405"), now.Nanosecond()/1e6, newAttempt()&0xffff)
 }
