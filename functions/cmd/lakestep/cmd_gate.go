@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -18,19 +20,11 @@ func gateCommand(g *globals, io func() streams) *cobra.Command {
 		Use: "gate TABLE", Short: "Why a table's gate is closed: its rules, and rows that fail them", Args: cobra.ExactArgs(1),
 		Long: "Show the last audit of a table: each rule, how many rows fail it, and some of them. A closed gate leaves readers on the last good version.",
 		RunE: func(c *cobra.Command, args []string) error {
-			_, p, err := g.load(dir)
+			p, l, _, err := g.open(dir)
 			if err != nil {
 				return err
 			}
 			if err := known(p, args[0]); err != nil {
-				return err
-			}
-			folder, err := g.lakeFolder(p)
-			if err != nil {
-				return err
-			}
-			l, err := openLake(folder)
-			if err != nil {
 				return err
 			}
 			return showGate(c.Context(), io(), l, args[0], run)
@@ -41,42 +35,55 @@ func gateCommand(g *globals, io func() streams) *cobra.Command {
 	return c
 }
 
-// verdictOf finds the audit of a table in a run: of a hold where there is one, else of the table's own commit.
-func verdictOf(ctx context.Context, l *lake.Lake, name, run string) (*lake.Verdict, error) {
+// lastVerdict finds the newest audit of a table in runs, newest first: of a hold, or of a commit. Nil when there was none.
+func lastVerdict(ctx context.Context, l *lake.Lake, name string, runs []ledger.Outcome) (*lake.Verdict, error) {
 	t, err := l.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	var held lake.Held
-	if found, err := l.GetRun(ctx, run, lake.HeldDocument(name), &held); err != nil {
-		return nil, err
-	} else if found && held.Cause != name {
-		return nil, fault.New(fault.InvalidInput, "show gate of", name, "%s", held.Reason).WithHint("lakestep gate %s", held.Cause)
-	} else if found {
-		return t.LastVerdict(ctx, held.Attempt)
+	for _, r := range runs {
+		var held lake.Held
+		if found, err := l.GetRun(ctx, r.Run, lake.HeldDocument(name), &held); err != nil {
+			return nil, err
+		} else if found && held.Cause != name {
+			return nil, fault.New(fault.InvalidInput, "show gate of", name, "%s", held.Reason).WithHint("lakestep gate %s", held.Cause)
+		} else if found {
+			return t.LastVerdict(ctx, held.Attempt)
+		}
+		for _, s := range r.Tables {
+			if s.Table != name || len(s.Attempts) == 0 {
+				continue
+			}
+			attempt, err := strconv.ParseInt(s.Attempts[0], 10, 64)
+			if err != nil {
+				return nil, fault.New(fault.Internal, "read", "outcome of run "+r.Run, "%w", err)
+			}
+			if v, err := t.LastVerdict(ctx, attempt); v != nil || err != nil {
+				return v, err
+			}
+		}
 	}
-	if t.Decision == nil {
-		return nil, nil
-	}
-	return t.LastVerdict(ctx, t.Decision.Attempt)
+	return nil, nil
 }
 
 func showGate(ctx context.Context, s streams, l *lake.Lake, name, run string) error {
-	if run == "" {
-		runs, err := listRuns(ctx, l)
-		if err != nil {
-			return err
-		}
-		if len(runs) > 0 {
-			run = runs[0].Run
+	runs, err := listRuns(ctx, l)
+	if err != nil {
+		return err
+	}
+	if run != "" {
+		runs = slices.DeleteFunc(runs, func(o ledger.Outcome) bool { return o.Run != run })
+		if len(runs) == 0 {
+			return fault.New(fault.InvalidInput, "show gate of", name, "there is no run %s", run).WithHint("lakestep runs")
 		}
 	}
-	v, err := verdictOf(ctx, l, name, run)
+	v, err := lastVerdict(ctx, l, name, runs)
 	if err != nil {
 		return err
 	}
 	if v == nil {
-		return fault.New(fault.InvalidInput, "show gate of", name, "the table has not been audited yet")
+		return fault.New(fault.InvalidInput, "show gate of", name, "the table has not been audited").
+			WithHint("a run audits the silver and gold tables to which it brings something")
 	}
 	if s.json {
 		return printJSON(s, v)
@@ -113,15 +120,7 @@ func runsCommand(g *globals, io func() streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "runs", Short: "The runs of the lake, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, p, err := g.load(dir)
-			if err != nil {
-				return err
-			}
-			folder, err := g.lakeFolder(p)
-			if err != nil {
-				return err
-			}
-			l, err := openLake(folder)
+			_, l, _, err := g.open(dir)
 			if err != nil {
 				return err
 			}
@@ -136,7 +135,7 @@ func runsCommand(g *globals, io func() streams) *cobra.Command {
 	return c
 }
 
-// listRuns gives the outcomes of the lake's runs, newest first.
+// listRuns gives the outcomes of the lake's runs that had something to do, newest first.
 func listRuns(ctx context.Context, l *lake.Lake) ([]ledger.Outcome, error) {
 	names, err := l.Runs(ctx)
 	if err != nil {
@@ -150,7 +149,14 @@ func listRuns(ctx context.Context, l *lake.Lake) ([]ledger.Outcome, error) {
 			return nil, err
 		}
 		if !found {
-			o = ledger.Outcome{Run: name, Status: "interrupted"}
+			var plan ledger.Plan
+			if found, err = l.GetRun(ctx, name, ledger.PlanDocument, &plan); err != nil {
+				return nil, err
+			}
+			o = ledger.Outcome{Run: name, Status: "unfinished", Pipeline: plan.Pipeline, Started: plan.Started}
+		}
+		if !found { // nothing was new
+			continue
 		}
 		out = append(out, o)
 	}
@@ -165,7 +171,10 @@ func showRuns(s streams, runs []ledger.Outcome) error {
 	for _, r := range runs {
 		started, seconds := "", ""
 		if !r.Started.IsZero() {
-			started, seconds = r.Started.Format("2006-01-02 15:04:05"), fmt.Sprintf("%.1f", r.Finished.Sub(r.Started).Seconds())
+			started = r.Started.Format("2006-01-02 15:04:05")
+		}
+		if !r.Finished.IsZero() {
+			seconds = fmt.Sprintf("%.1f", r.Finished.Sub(r.Started).Seconds())
 		}
 		w.AppendRow(table.Row{r.Run, r.Status, started, seconds, count(r.Counts.Read), count(r.Counts.Accepted), count(r.Counts.Quarantined)})
 	}

@@ -24,11 +24,7 @@ func queryCommand(g *globals, io func() streams) *cobra.Command {
 		Example: "  lakestep query 'SELECT reason, count(*) FROM silver.quarantine_orders GROUP BY ALL'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, p, err := g.load(dir)
-			if err != nil {
-				return err
-			}
-			return g.query(c.Context(), io(), p, args[0], limit)
+			return g.query(c.Context(), io(), dir, args[0], limit)
 		},
 	}
 	c.Flags().StringVarP(&dir, "pipeline", "p", defaultPipeline, "folder of the pipeline")
@@ -48,12 +44,8 @@ func tableNames(p *pipeline.Pipeline) []string {
 	return append(names, bronze.RejectedTable, ledger.Table)
 }
 
-func (g *globals) query(ctx context.Context, s streams, p *pipeline.Pipeline, sql string, limit int) error {
-	folder, err := g.lakeFolder(p)
-	if err != nil {
-		return err
-	}
-	l, err := openLake(folder)
+func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit int) error {
+	p, l, folder, err := g.open(dir)
 	if err != nil {
 		return err
 	}

@@ -11,33 +11,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/document"
 	"github.com/lakestep/lakestep/shared/fault"
-	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/pipeline"
 )
 
 func tableCommand(g *globals, io func() streams) *cobra.Command {
 	var dir string
-	c := &cobra.Command{Use: "table", Short: "Look at the lake's tables: list, history, show"}
+	c := &cobra.Command{Use: "table", Short: "Look at the lake's tables: list, history, show", RunE: func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return fault.New(fault.InvalidInput, "", "", "unknown command %q for %q", args[0], c.CommandPath()).WithHint("there are list, history and show")
+	}}
 	c.PersistentFlags().StringVarP(&dir, "pipeline", "p", defaultPipeline, "folder of the pipeline")
-	open := func() (*pipeline.Pipeline, *lake.Lake, error) {
-		_, p, err := g.load(dir)
-		if err != nil {
-			return nil, nil, err
-		}
-		folder, err := g.lakeFolder(p)
-		if err != nil {
-			return nil, nil, err
-		}
-		l, err := openLake(folder)
-		return p, l, err
-	}
 	limit := 20
 	history := &cobra.Command{
 		Use: "history TABLE", Short: "The versions of a table, newest first", Args: cobra.ExactArgs(1),
 		Example: "  lakestep table history silver.cleaned_orders",
 		RunE: func(c *cobra.Command, args []string) error {
-			p, l, err := open()
+			p, l, _, err := g.open(dir)
 			if err != nil {
 				return err
 			}
@@ -55,7 +48,7 @@ func tableCommand(g *globals, io func() streams) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "All tables with version, rows, files and bytes", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, l, err := open()
+			p, l, _, err := g.open(dir)
 			if err != nil {
 				return err
 			}
@@ -76,7 +69,7 @@ func tableCommand(g *globals, io func() streams) *cobra.Command {
 	show := &cobra.Command{
 		Use: "show TABLE", Short: "The columns of a table, and how far it has read", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, l, err := open()
+			p, l, _, err := g.open(dir)
 			if err != nil {
 				return err
 			}
@@ -101,17 +94,31 @@ func tableCommand(g *globals, io func() streams) *cobra.Command {
 
 // known refuses names that the pipeline does not have: the commonest mistake is a missing layer.
 func known(p *pipeline.Pipeline, name string) error {
-	names := tableNames(p)
-	if slices.Contains(names, name) {
+	if slices.Contains(tableNames(p), name) {
 		return nil
 	}
-	f := fault.New(fault.InvalidInput, "find", name, "there is no such table")
+	return fault.New(fault.InvalidInput, "find", name, "there is no such table").WithHint("%s", nearest(p, name))
+}
+
+// nearest is a hint for a wrong table name.
+func nearest(p *pipeline.Pipeline, name string) string {
+	names := tableNames(p)
+	var alike []string
 	for _, n := range names {
 		if strings.HasSuffix(n, "."+name) {
-			return f.WithHint("did you mean %s?", n)
+			return "did you mean " + n + "?"
+		}
+		if strings.Contains(n, name) {
+			alike = append(alike, n)
 		}
 	}
-	return f.WithHint("tables: %s", strings.Join(names, ", "))
+	if len(alike) > 0 {
+		return "did you mean one of " + strings.Join(alike, ", ") + "?"
+	}
+	if hint := document.DidYouMean(name, names); hint != "" {
+		return hint
+	}
+	return "tables: " + strings.Join(names, ", ")
 }
 
 // described is a table in one line.
@@ -180,7 +187,7 @@ func showTable(s streams, name string, snap *delta.Snapshot) error {
 	if s.json {
 		return printJSON(s, map[string]any{"table": d, "schema": snap.Schema(), "properties": snap.Metadata().Configuration, "cursors": snap.Txns()})
 	}
-	fmt.Fprintf(s.out, "%s, version %d: %s rows, %d files, %s\n", name, d.Version, count(d.Rows), d.Files, size(d.Bytes))
+	fmt.Fprintf(s.out, "%s, version %d: %s, %s, %s\n", name, d.Version, some(d.Rows, "row"), some(int64(d.Files), "file"), size(d.Bytes))
 	w := newTable(s, "column", "type")
 	for _, f := range snap.Schema().Fields {
 		w.AppendRow(table.Row{f.Name, f.Type.String()})

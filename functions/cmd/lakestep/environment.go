@@ -69,6 +69,20 @@ func (g *globals) lakeFolder(p *pipeline.Pipeline) (string, error) {
 	return folder, nil
 }
 
+// open loads a pipeline and opens its lake.
+func (g *globals) open(dir string) (*pipeline.Pipeline, *lake.Lake, string, error) {
+	_, p, err := g.load(dir)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	folder, err := g.lakeFolder(p)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	l, err := openLake(folder)
+	return p, l, folder, err
+}
+
 // openLake opens a lake in a folder.
 func openLake(folder string) (*lake.Lake, error) {
 	s, err := file.New(folder)
