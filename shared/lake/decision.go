@@ -24,13 +24,13 @@ type Decision struct {
 	Format      int               `json:"format"` // 1
 	Table       string            `json:"table"`  // full name
 	Attempt     int64             `json:"attempt,string"`
-	Parent      int64             `json:"parent,string,omitempty"` // the decision before; 0: none, or all of it is in here
-	Depth       int               `json:"depth"`                   // parents to follow to one without a parent
+	Parent      int64             `json:"parent,string,omitempty"` // the decision before; 0: none
+	Depth       int               `json:"depth"`                   // parents to follow to one that holds all items
 	Run         string            `json:"run"`
 	ReadVersion int64             `json:"read_version"`     // of the table, on which the decision was made; -1: there was none
 	Inputs      map[string]Input  `json:"inputs,omitempty"` // tables read, by full name
 	Items       []connector.Item  `json:"items,omitempty"`  // of the source: what this batch took
-	Older       []connector.Item  `json:"older,omitempty"`  // what all decisions before took, every maxDepth-th time
+	Older       []connector.Item  `json:"older,omitempty"`  // at depth 0: what all decisions before took
 	Model       string            `json:"model,omitempty"`  // digest of the SQL and the rules that were applied
 	Counts      Counts            `json:"counts"`
 	Control     map[string]Totals `json:"control,omitempty"` // control totals, by test name

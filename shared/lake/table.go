@@ -82,15 +82,16 @@ func (t *Table) Next(run string, attempt int64) *Decision {
 	return d
 }
 
-// Save stores a decision, made durable before the commit that names it. It is chained to the one before by a pointer, or every
-// maxDepth-th time holds all that came before, so that neither the documents nor the chain grow with the square of the batches.
+// Save stores a decision, made durable before the commit that names it. It points to the one before; every maxDepth-th holds the items of
+// all before it (depth 0), so that neither the documents nor the way back grow with the square of the batches.
 func (t *Table) Save(ctx context.Context, d *Decision) error {
 	if !d.Counts.Balanced() {
 		return fault.New(fault.Internal, "decide", d.Table, "the counts do not balance: %+v", d.Counts)
 	}
-	if prev := t.Decision; prev != nil && prev.Depth+1 < maxDepth {
+	if prev := t.Decision; prev != nil {
 		d.Parent, d.Depth = prev.Attempt, prev.Depth+1
-	} else if prev != nil {
+	}
+	if d.Depth == maxDepth {
 		seen, err := t.Seen(ctx)
 		if err != nil {
 			return err
@@ -103,7 +104,7 @@ func (t *Table) Save(ctx context.Context, d *Decision) error {
 			rest = append(rest, it)
 		}
 		slices.SortFunc(rest, func(a, b connector.Item) int { return strings.Compare(a.Key, b.Key) })
-		d.Older = rest
+		d.Older, d.Depth = rest, 0
 	}
 	raw, err := json.Marshal(d)
 	if err != nil {
@@ -118,37 +119,37 @@ func (t *Table) Save(ctx context.Context, d *Decision) error {
 // Seen gives the items that the table's decisions took from their source.
 func (t *Table) Seen(ctx context.Context) (connector.Position, error) {
 	seen := connector.Position{}
-	for d := t.Decision; d != nil; {
-		for _, it := range append(slices.Clone(d.Items), d.Older...) {
+	err := t.back(ctx, func(d *Decision) bool {
+		for _, it := range slices.Concat(d.Items, d.Older) {
 			if _, newer := seen[it.Key]; !newer {
 				seen[it.Key] = it
 			}
 		}
-		if d.Parent == 0 {
-			break
-		}
-		parent, err := readDecision(ctx, t.lake.Store, t.Delta.Prefix(), d.Parent)
-		if err != nil {
-			return nil, err
-		}
-		d = parent
-	}
-	return seen, nil
+		return d.Depth > 0
+	})
+	return seen, err
 }
 
 // OfRun gives the decisions that a run made on the table, newest first.
 func (t *Table) OfRun(ctx context.Context, run string) ([]*Decision, error) {
 	var out []*Decision
-	for d := t.Decision; d != nil && d.Run == run; {
-		out = append(out, d)
-		if d.Parent == 0 {
-			break
+	err := t.back(ctx, func(d *Decision) bool {
+		if d.Run == run {
+			out = append(out, d)
 		}
+		return d.Run == run
+	})
+	return out, err
+}
+
+// back gives the table's decisions, newest first, until more is false.
+func (t *Table) back(ctx context.Context, more func(*Decision) bool) error {
+	for d := t.Decision; d != nil && more(d) && d.Parent != 0; {
 		parent, err := readDecision(ctx, t.lake.Store, t.Delta.Prefix(), d.Parent)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		d = parent
 	}
-	return out, nil
+	return nil
 }
