@@ -43,7 +43,11 @@ func (o *runOptions) plan(ctx context.Context, s streams, l *lake.Lake, folder s
 			if row.Work {
 				row.Why = "its inputs have rows that it has not read"
 			}
-			for _, in := range t.Inputs {
+			reads := t.Model.Changes
+			if len(reads) == 0 {
+				reads = t.Model.Refs
+			}
+			for _, in := range reads {
 				if pending[in] {
 					row.Work, row.Why = true, "reads "+in
 				}

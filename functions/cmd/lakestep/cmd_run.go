@@ -68,10 +68,46 @@ func runCommand(g *globals, io func() streams) *cobra.Command {
 	f.Int64Var(&o.pageMB, "page", 1024, "megabytes of files that one bronze step takes")
 	f.IntVar(&o.limits.memoryMB, "memory", 0, "memory of the SQL engine in megabytes (default: 60 % of the machine, at most 8192)")
 	f.IntVar(&o.limits.threads, "threads", 0, "threads of the SQL engine (default: all cores)")
+	for _, other := range []string{"event", "waive", "quarantine-batch", "dry-run"} { // it goes on as it began
+		c.MarkFlagsMutuallyExclusive("resume", other)
+	}
+	c.MarkFlagsMutuallyExclusive("event", "waive")
+	c.MarkFlagsMutuallyExclusive("event", "quarantine-batch")
 	return c
 }
 
+// check refuses flags before anything is begun.
+func (o *runOptions) check() error {
+	for _, f := range []struct {
+		name       string
+		value, min int64
+	}{{"parallel", int64(o.parallel), 1}, {"page", o.pageMB, 1}, {"memory", int64(o.limits.memoryMB), 0}, {"threads", int64(o.limits.threads), 0}} {
+		if f.value < f.min {
+			return fault.New(fault.InvalidInput, "read", fmt.Sprintf("--%s %d", f.name, f.value), "it is less than %d", f.min)
+		}
+	}
+	if len(o.waive)+len(o.quarantine) > 0 && strings.TrimSpace(o.reason) == "" {
+		return fault.New(fault.InvalidInput, "read", "--waive, --quarantine-batch", "no reason is given").
+			WithHint("say why with --reason: it is recorded with the verdict")
+	}
+	return nil
+}
+
 func (o *runOptions) run(ctx context.Context, s streams) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	_, needed, err := o.trigger()
+	if err != nil {
+		return err
+	}
+	if !needed {
+		if s.json {
+			return printJSON(s, ledger.Outcome{Status: ledger.Nothing})
+		}
+		fmt.Fprintf(s.out, "The event in %s calls for no run.\n", o.event)
+		return nil
+	}
 	folder := o.lake
 	var bundle pipeline.Bundle
 	if o.resume == "" || folder == "" {
@@ -146,7 +182,7 @@ func (o *runOptions) once(ctx context.Context, s streams, l *lake.Lake, folder s
 	display.stop()
 	if err != nil {
 		if ctx.Err() != nil {
-			return fault.New(fault.Unavailable, "run", run, "interrupted").WithHint("go on with: lakestep run %s --resume=%s", o.dir, run)
+			return fault.New(fault.Unavailable, "run", run, "interrupted").WithHint("go on with: lakestep run%s --resume=%s", o.again(o.dir), run)
 		}
 		return err
 	}
@@ -168,7 +204,7 @@ func (o *runOptions) drive(ctx context.Context, s streams, l *lake.Lake, runner 
 	if err != nil {
 		return "", local.Outcome{}, err
 	}
-	trigger, err := o.trigger()
+	trigger, _, err := o.trigger()
 	if err != nil {
 		return "", local.Outcome{}, err
 	}
@@ -182,24 +218,24 @@ func (o *runOptions) drive(ctx context.Context, s streams, l *lake.Lake, runner 
 	return run, out, err
 }
 
-// trigger is the event of --event, or a request by hand with the operator's words.
-func (o *runOptions) trigger() (event.Trigger, error) {
+// trigger is the event of --event, or a request by hand with the operator's words; false when the event calls for no run.
+func (o *runOptions) trigger() (event.Trigger, bool, error) {
 	if o.event != "" {
 		raw, err := os.ReadFile(o.event)
 		if err != nil {
-			return event.Trigger{}, fault.New(fault.InvalidInput, "read event", o.event, "%w", err)
+			return event.Trigger{}, false, fault.New(fault.InvalidInput, "read event", o.event, "%w", err)
 		}
 		triggers, err := event.Parse(raw)
 		if err != nil {
-			return event.Trigger{}, err
+			return event.Trigger{}, false, fault.New(fault.InvalidInput, "read event", o.event, "%w", err)
 		}
 		if len(triggers) == 0 {
-			return event.Trigger{}, fault.New(fault.InvalidInput, "read event", o.event, "the event calls for no run")
+			return event.Trigger{}, false, nil
 		}
-		return triggers[0], nil // the others say the same: look
+		return triggers[0], true, nil // the others say the same: look
 	}
 	input, err := json.Marshal(lake.Overrides{Waive: o.waive, RefuseBatch: o.quarantine, Reason: o.reason})
-	return event.Trigger{Kind: event.Manual, Source: event.CLI, Time: time.Now().UTC(), Input: input}, err
+	return event.Trigger{Kind: event.Manual, Source: event.CLI, Time: time.Now().UTC(), Input: input}, true, err
 }
 
 // conclude prints how the run ended and turns it into an exit code.
@@ -218,7 +254,7 @@ func (o *runOptions) conclude(ctx context.Context, s streams, l *lake.Lake, fold
 	if s.json {
 		err = printJSON(s, out)
 	} else {
-		err = summarize(s, out, summaryContext{dir: o.dir, lake: folder})
+		err = summarize(s, out, summaryContext{lake: folder, again: o.again(o.dir), look: o.look(o.dir), sample: o.dir == defaultPipeline && o.lake == ""})
 	}
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -87,10 +88,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Short:         "A lakehouse for gigabytes: bronze, silver and gold Delta tables without a cluster",
 		Long:          "A lakehouse for gigabytes: bronze, silver and gold Delta tables without a cluster.\n\n" + exitCodes,
 		SilenceErrors: true, SilenceUsage: true, Version: version,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if g.output != "text" && g.output != "json" {
+				return fault.New(fault.InvalidInput, "read", "--output "+g.output, "it is neither text nor json")
+			}
+			return nil
+		},
 	}
 	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&g.lake, "lake", "", "folder of the lake, in place of the pipeline's own")
-	root.PersistentFlags().StringArrayVar(&g.vars, "var", nil, "set a variable of the pipeline: name=value (may be repeated)")
+	root.PersistentFlags().StringArrayVar(&g.vars, "var", nil, "set a variable of the pipeline: name=value (may be repeated); it is kept with the run, so no secrets")
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(args)
@@ -101,7 +108,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil && !errors.As(err, &reported) {
 		var f *fault.Fault
 		if !errors.As(err, &f) { // cobra's own: unknown command or flag
-			err = fault.New(fault.InvalidInput, "", "", "%w", err).WithHint("see lakestep --help")
+			err = fault.New(fault.InvalidInput, "", "", "%s", strings.TrimSpace(err.Error())).WithHint("see lakestep --help")
 		}
 		report(io(), err)
 	}
@@ -122,6 +129,43 @@ func report(s streams, err error) {
 	if hint != "" {
 		fmt.Fprintf(s.err, " hint: %s\n", hint)
 	}
+}
+
+// again is what follows "lakestep run" to mean the same pipeline and lake once more; look is the same for the other commands.
+func (g *globals) again(dir string) string {
+	if dir == defaultPipeline {
+		return g.flags()
+	}
+	return " " + quote(dir) + g.flags()
+}
+
+func (g *globals) look(dir string) string {
+	if dir == defaultPipeline {
+		return g.flags()
+	}
+	return " -p " + quote(dir) + g.flags()
+}
+
+func (g *globals) flags() string {
+	var b strings.Builder
+	if g.lake != "" {
+		b.WriteString(" --lake " + quote(g.lake))
+	}
+	for _, v := range g.vars {
+		b.WriteString(" --var " + quote(v))
+	}
+	return b.String()
+}
+
+// quote writes a word for a POSIX shell.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-=:,+@%", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // printJSON writes a document for scripts.

@@ -191,9 +191,9 @@ func (r *progressRow) take(step string, out stepResult, seconds float64) string 
 			return out.Status
 		}
 		r.rate = rate(out.Read, seconds)
-		text := fmt.Sprintf("%s rows from %d files (%s), %s", count(out.Read), out.Items, size(out.Bytes), r.rate)
+		text := fmt.Sprintf("%s from %s (%s), %s", some(out.Read, "row"), some(int64(out.Items), "file"), size(out.Bytes), r.rate)
 		if out.Rejected > 0 {
-			text += fmt.Sprintf(", %s lines rejected", count(out.Rejected))
+			text += fmt.Sprintf(", %s rejected", some(out.Rejected, "line"))
 		}
 		return text
 	case "silver", "gold":
@@ -202,7 +202,7 @@ func (r *progressRow) take(step string, out stepResult, seconds float64) string 
 			return strings.TrimSuffix(out.Status+": "+out.Why, ": ")
 		}
 		r.read, r.quarantined, r.rate = out.Read, out.Quarantined, rate(out.Read, seconds)
-		text := fmt.Sprintf("%s rows, %s: %s new, %s changed", count(out.Read), r.rate, count(out.Inserted), count(out.Updated))
+		text := fmt.Sprintf("%s, %s: %s new, %s changed", some(out.Read, "row"), r.rate, count(out.Inserted), count(out.Updated))
 		for _, more := range []struct {
 			n    int64
 			what string

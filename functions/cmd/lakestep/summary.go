@@ -52,6 +52,14 @@ func count(n int64) string {
 	return s
 }
 
+// some writes a number of things.
+func some(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return count(n) + " " + thing
+}
+
 func blankZero(n int64) string {
 	if n == 0 {
 		return ""
@@ -75,8 +83,11 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %s", f, units[u])
 }
 
-// summaryContext is what the closing words refer to.
-type summaryContext struct{ dir, lake string }
+// summaryContext is what the closing words refer to: the lake, and what follows the commands that they name.
+type summaryContext struct {
+	lake, again, look string
+	sample            bool // the sample pipeline, for which there is more to land
+}
 
 // summarize prints how a run ended.
 func summarize(s streams, out ledger.Outcome, c summaryContext) error {
@@ -98,7 +109,10 @@ func summarize(s streams, out ledger.Outcome, c summaryContext) error {
 		}
 		for _, h := range out.Held {
 			if h.Table == t.Table {
-				note = "HELD: " + h.Reason
+				note = "HELD"
+				if h.Cause != h.Table {
+					note += " by " + h.Cause
+				}
 			}
 		}
 		version, score := fmt.Sprint(t.Version), ""
@@ -126,11 +140,23 @@ func summarize(s streams, out ledger.Outcome, c summaryContext) error {
 		sayHeld(s, out, c)
 		return nil
 	}
-	fmt.Fprint(s.out, "\nNext:\n"+
-		"  bin/lakestep query 'SELECT currency, sum(revenue_usd) AS usd FROM gold.daily_revenue GROUP BY ALL'\n"+
-		"  bin/lakestep table history silver.cleaned_orders\n"+
-		"  bin/lakestep sample --next && bin/lakestep run      # one more quarter lands; only that is taken in\n")
+	sayNext(s, out, c)
 	return nil
+}
+
+// sayNext names commands to go on with.
+func sayNext(s streams, out ledger.Outcome, c summaryContext) {
+	if c.sample {
+		fmt.Fprintf(s.out, "\nNext:\n"+
+			"  bin/lakestep query%[1]s 'SELECT currency, sum(revenue_usd) AS usd FROM gold.daily_revenue GROUP BY ALL'\n"+
+			"  bin/lakestep table history%[1]s silver.cleaned_orders\n"+
+			"  bin/lakestep sample --next && bin/lakestep run%[2]s      # one more quarter lands; only that is taken in\n", c.look, c.again)
+		return
+	}
+	if len(out.Tables) > 0 {
+		last := out.Tables[len(out.Tables)-1].Table
+		fmt.Fprintf(s.out, "\nNext:\n  lakestep query%[1]s 'FROM %[2]s LIMIT 10'\n  lakestep table history%[1]s %[2]s\n", c.look, last)
+	}
 }
 
 // sayHeld tells how to go on behind a closed gate.
@@ -142,12 +168,13 @@ func sayHeld(s streams, out ledger.Outcome, c summaryContext) {
 		fmt.Fprintf(s.out, `
 The gate of %[1]s is closed: %[2]s
 Readers stay on the last good version. To go on:
-  lakestep gate %[1]s                                     see the rules and rows that fail them
-  (fix the data, the model or the rule) lakestep run %[3]s
-  lakestep run %[3]s --waive %[1]s --reason '...'         let this batch through
-`, h.Table, h.Reason, c.dir)
+  lakestep gate%[4]s %[1]s
+      see the rules, and rows that fail them; then fix the data, the model or the rule, and run again
+  lakestep run%[3]s --waive %[1]s --reason '...'
+      let this batch through
+`, h.Table, h.Reason, c.again, c.look)
 		if strings.HasPrefix(h.Table, "silver.") {
-			fmt.Fprintf(s.out, "  lakestep run %s --quarantine-batch %s --reason '...'    send the whole batch to quarantine\n", c.dir, h.Table)
+			fmt.Fprintf(s.out, "  lakestep run%s --quarantine-batch %s --reason '...'\n      send the whole batch to quarantine\n", c.again, h.Table)
 		}
 	}
 }
@@ -163,6 +190,6 @@ func summarizeFailure(s streams, out ledger.Outcome, c summaryContext) error {
 	if hint != "" {
 		fmt.Fprintln(s.err, " hint:", hint)
 	}
-	fmt.Fprintf(s.err, "Run %s failed. Tables that were published stay; readers of the others stay on their last version. Run again when the cause is mended: lakestep run %s\n", out.Run, c.dir)
+	fmt.Fprintf(s.err, "Run %s failed. Tables that were published stay; readers of the others stay on their last version. Run again when the cause is mended: lakestep run%s\n", out.Run, c.again)
 	return nil
 }
