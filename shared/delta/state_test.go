@@ -165,3 +165,87 @@ func TestSloppyCheckpoint(t *testing.T) {
 		t.Errorf("%+v %+v", f, s.Protocol())
 	}
 }
+
+// TestMultiPart: parts count only when all are there.
+func TestMultiPart(t *testing.T) {
+	lake := mem.New()
+	putLog(t, lake, commitName(0), `{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}`+"\n"+fmt.Sprintf(testMetadata, ""))
+	table := Open(lake, "t", Options{})
+	part := func(number, of int, name string) {
+		s, err := table.Empty().With([]Action{
+			Protocol{MinReaderVersion: 1, MinWriterVersion: 2}, Metadata{ID: "x", SchemaString: `{"type":"struct","fields":[]}`}, Add{Path: name, Size: 1},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body bytes.Buffer
+		if err := s.writeCheckpoint(&body); err != nil {
+			t.Fatal(err)
+		}
+		putLog(t, lake, fmt.Sprintf("%020d.checkpoint.%010d.%010d.parquet", 1, number, of), body.String())
+	}
+	files := func() string {
+		s, err := table.Snapshot(t.Context(), AsOf{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(s.Version(), " ", s.NumFiles())
+	}
+	part(1, 3, "a")
+	part(3, 3, "c")
+	part(2, 2, "other set")
+	if got := files(); got != "0 0" {
+		t.Errorf("incomplete: version and files %s", got)
+	}
+	part(2, 3, "b")
+	if got := files(); got != "1 3" {
+		t.Errorf("complete: version and files %s", got)
+	}
+}
+
+func TestProtocolRules(t *testing.T) {
+	list := func(s ...string) []string { return nonNil(s) }
+	for name, c := range map[string]struct {
+		p        Protocol
+		readable bool
+		writable bool
+	}{
+		"plain":                        {Protocol{1, 2, nil, nil}, true, true},
+		"feed":                         {Protocol{1, 4, nil, nil}, true, true},
+		"legacy column mapping":        {Protocol{2, 5, nil, nil}, true, false},
+		"identity columns":             {Protocol{1, 6, nil, nil}, true, false},
+		"empty lists":                  {Protocol{3, 7, list(), list()}, true, true},
+		"writer list only":             {Protocol{1, 7, nil, list("appendOnly")}, true, true},
+		"unknown writer feature":       {Protocol{1, 7, nil, list("liquid")}, true, false},
+		"writer version 8":             {Protocol{1, 8, nil, list()}, true, false},
+		"ntz":                          {Protocol{3, 7, list("timestampNtz"), list("timestampNtz")}, true, true},
+		"vectors":                      {Protocol{3, 7, list("deletionVectors"), list("deletionVectors")}, true, false},
+		"reader list too early":        {Protocol{2, 7, list(), list()}, false, false},
+		"writer list too early":        {Protocol{1, 4, nil, list()}, false, true},
+		"no reader list":               {Protocol{3, 7, nil, list()}, false, true},
+		"no writer list":               {Protocol{1, 7, nil, nil}, false, true},
+		"reader 3 with writer 6":       {Protocol{3, 6, list(), nil}, false, false},
+		"reader feature not in writer": {Protocol{3, 7, list("timestampNtz"), list()}, false, true},
+		"unknown reader feature":       {Protocol{3, 7, list("x"), list("x")}, false, false},
+		"reader 0":                     {Protocol{0, 2, nil, nil}, false, true},
+	} {
+		if err := c.p.checkReadable(); (err == nil) != c.readable {
+			t.Errorf("%s: readable: %v", name, err)
+		}
+		if err := checkWritable(c.p, Metadata{}, Schema{}); (err == nil) != c.writable {
+			t.Errorf("%s: writable: %v", name, err)
+		}
+	}
+	for _, field := range []string{"delta.invariants", "delta.generationExpression", "delta.identity.start"} {
+		s, err := ParseSchema(`{"type":"struct","fields":[{"name":"s","nullable":true,"metadata":{},"type":{"type":"struct","fields":[{"name":"a","type":"long","nullable":true,"metadata":{"` + field + `":"x"}}]}}]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if checkWritable(Protocol{1, 4, nil, nil}, Metadata{}, s) == nil {
+			t.Errorf("%s is not refused", field)
+		}
+	}
+	if checkWritable(Protocol{1, 3, nil, nil}, Metadata{Configuration: map[string]string{"delta.constraints.a": "x"}}, Schema{}) == nil {
+		t.Error("a check constraint is not refused")
+	}
+}

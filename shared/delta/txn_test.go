@@ -337,3 +337,21 @@ func TestCommitInfo(t *testing.T) {
 		}
 	}
 }
+
+// TestTableReplaced: a staged commit is not for a new table in the old one's place.
+func TestTableReplaced(t *testing.T) {
+	lake := mem.New()
+	table := newTable(t, lake, nil)
+	staged, err := latest(t, table).Begin(write()).ReadNothing().Add(file("a")).Stage(t.Context(), 5)
+	must(t, err)
+	must(t, lake.Delete(t.Context(), "silver/orders/_delta_log/00000000000000000000.json"))
+	m, p, err := table.NewMetadata(testSchema, nil, nil)
+	must(t, err)
+	_, err = table.Empty().Begin(write()).SetMetadata(m).SetProtocol(p).Commit(t.Context())
+	must(t, err)
+	x, err := table.LoadStaged(t.Context(), staged)
+	must(t, err)
+	if v, err := x.Commit(t.Context()); fault.KindOf(err) != fault.Stale {
+		t.Errorf("version %d, %v", v, err)
+	}
+}

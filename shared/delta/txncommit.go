@@ -57,8 +57,6 @@ func (x *Txn) publish(ctx context.Context) (int64, error) {
 			return 0, err
 		case own >= 0:
 			return own, nil
-		case free <= latest:
-			return 0, x.gap(free)
 		}
 		next = free
 	}
