@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/pipeline"
+	"github.com/lakestep/lakestep/shared/store/mem"
 	"github.com/lakestep/lakestep/shared/transform"
 )
 
@@ -21,10 +23,16 @@ type planned struct {
 }
 
 // plan answers --dry-run.
-func (o *runOptions) plan(ctx context.Context, s streams, l *lake.Lake, folder string, b pipeline.Bundle) error {
+func (o *runOptions) plan(ctx context.Context, s streams, folder string, b pipeline.Bundle) error {
 	p, err := pipeline.Load(b)
 	if err != nil {
 		return err
+	}
+	l := lakeIn(mem.New()) // one that is not there yet is empty
+	if _, err := os.Stat(folder); err == nil {
+		if l, err = openLake(folder); err != nil {
+			return err
+		}
 	}
 	runner := &transform.Runner{Lake: l}
 	pending := map[string]bool{}

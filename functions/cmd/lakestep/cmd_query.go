@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/lakestep/lakestep/functions/bronze"
 	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/ledger"
 	"github.com/lakestep/lakestep/shared/pipeline"
@@ -45,6 +49,12 @@ func tableNames(p *pipeline.Pipeline) []string {
 }
 
 func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit int) error {
+	if sql = strings.TrimRight(sql, "; \t\n"); sql == "" {
+		return fault.New(fault.InvalidInput, "run", "SQL", "it is empty")
+	}
+	if limit < 1 {
+		return fault.New(fault.InvalidInput, "read", fmt.Sprintf("--limit %d", limit), "it is less than 1")
+	}
 	p, l, folder, err := g.open(dir)
 	if err != nil {
 		return err
@@ -62,32 +72,83 @@ func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit i
 	if err := lakeViews(ctx, session, l, p, sql); err != nil {
 		return err
 	}
-	rows, err := session.Sample(ctx, strings.TrimRight(sql, "; \n"), limit+1)
+	if s.json {
+		return queryJSON(ctx, s, session, p, sql, limit)
+	}
+	rows, err := session.Sample(ctx, sql, limit+1)
 	if err != nil {
-		return err
+		return queryError(err, p)
 	}
 	header, rows := rows[0], rows[1:]
 	more := len(rows) > limit
 	rows = rows[:min(len(rows), limit)]
-	if s.json {
-		out := make([]map[string]string, len(rows))
-		for i, r := range rows {
-			out[i] = map[string]string{}
-			for j, c := range header {
-				out[i][c] = r[j]
-			}
-		}
-		return printJSON(s, out)
-	}
 	w := newTable(s, header...)
 	for _, r := range rows {
+		for i, text := range r {
+			r[i] = shorten(text)
+		}
 		w.AppendRow(cells(r))
 	}
 	w.Render()
 	if more {
-		fmt.Fprintf(s.out, "The first %d rows; --limit shows more.\n", limit)
+		fmt.Fprintf(s.out, "The first %s; --limit shows more.\n", some(int64(limit), "row"))
 	}
 	return nil
+}
+
+// queryJSON prints the rows as objects, their values as JSON has them.
+func queryJSON(ctx context.Context, s streams, session *engine.Session, p *pipeline.Pipeline, sql string, limit int) error {
+	rows, err := session.Strings(ctx, fmt.Sprintf("SELECT CAST(to_json(_lakestep) AS VARCHAR) FROM (\n%s\n) AS _lakestep LIMIT %d", sql, limit))
+	if err != nil {
+		return queryError(err, p)
+	}
+	out := make([]json.RawMessage, len(rows))
+	for i, r := range rows {
+		if !json.Valid([]byte(r[0])) { // NaN, infinity
+			return fault.New(fault.InvalidInput, "write", "row as JSON", "%s", r[0]).WithHint("cast what is not finite, or take --output text")
+		}
+		out[i] = json.RawMessage(r[0])
+	}
+	return printJSON(s, out)
+}
+
+// maxCell is how many letters of a value a table shows.
+const maxCell = 120
+
+func shorten(text string) string {
+	if r := []rune(text); len(r) > maxCell {
+		return string(r[:maxCell-1]) + "…"
+	}
+	return text
+}
+
+var (
+	missingTable = regexp.MustCompile(`Table with name (\S+) does not exist!`)
+	systemTable  = regexp.MustCompile(`\nDid you mean "(?:pg_catalog|information_schema|main)\.[^\n]*`)
+	sqlLine      = regexp.MustCompile(`\nLINE (\d+):`)
+)
+
+// queryError tells an error of the engine in terms of the query as it was given, which was asked one line further down.
+func queryError(err error, p *pipeline.Pipeline) error {
+	if fault.KindOf(err) != fault.InvalidInput {
+		return err
+	}
+	text := systemTable.ReplaceAllString(err.Error(), "")
+	text = sqlLine.ReplaceAllStringFunc(text, func(m string) string {
+		n, _ := strconv.Atoi(strings.Trim(m, "\nLINE :"))
+		return fmt.Sprintf("\nLINE %d:", n-1)
+	})
+	f := fault.New(fault.InvalidInput, "", "", "%s", text).WithHint("%s", fault.HintOf(err))
+	if m := missingTable.FindStringSubmatch(text); m != nil {
+		name := m[1]
+		for _, n := range tableNames(p) {
+			if strings.HasSuffix(n, "."+name) {
+				return f.WithHint("%s is read as %s, and is there after a run that made it", name, n)
+			}
+		}
+		return f.WithHint("%s", nearest(p, name))
+	}
+	return f
 }
 
 // lakeViews makes a view of each table that the SQL may mean.

@@ -120,12 +120,12 @@ func (o *runOptions) run(ctx context.Context, s streams) error {
 			return err
 		}
 	}
+	if o.dryRun {
+		return o.plan(ctx, s, folder, bundle)
+	}
 	l, err := openLake(folder)
 	if err != nil {
 		return err
-	}
-	if o.dryRun {
-		return o.plan(ctx, s, l, folder, bundle)
 	}
 	lock := newLock(folder)
 	for {

@@ -112,7 +112,11 @@ func nearest(p *pipeline.Pipeline, name string) string {
 			alike = append(alike, n)
 		}
 	}
-	if len(alike) > 0 {
+	switch len(alike) {
+	case 0:
+	case 1:
+		return "did you mean " + alike[0] + "?"
+	default:
 		return "did you mean one of " + strings.Join(alike, ", ") + "?"
 	}
 	if hint := document.DidYouMean(name, names); hint != "" {

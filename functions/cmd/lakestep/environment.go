@@ -23,6 +23,7 @@ import (
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/pipeline"
 	"github.com/lakestep/lakestep/shared/step"
+	"github.com/lakestep/lakestep/shared/store"
 	"github.com/lakestep/lakestep/shared/store/file"
 )
 
@@ -69,7 +70,7 @@ func (g *globals) lakeFolder(p *pipeline.Pipeline) (string, error) {
 	return folder, nil
 }
 
-// open loads a pipeline and opens its lake.
+// open loads a pipeline and opens its lake to look into it: there must be one.
 func (g *globals) open(dir string) (*pipeline.Pipeline, *lake.Lake, string, error) {
 	_, p, err := g.load(dir)
 	if err != nil {
@@ -78,6 +79,9 @@ func (g *globals) open(dir string) (*pipeline.Pipeline, *lake.Lake, string, erro
 	folder, err := g.lakeFolder(p)
 	if err != nil {
 		return nil, nil, "", err
+	}
+	if _, err := os.Stat(folder); err != nil {
+		return nil, nil, "", fault.New(fault.InvalidInput, "open lake", folder, "%w", err).WithHint("lakestep run%s", g.again(dir))
 	}
 	l, err := openLake(folder)
 	return p, l, folder, err
@@ -89,7 +93,11 @@ func openLake(folder string) (*lake.Lake, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lake.New(lake.Options{Store: s, Now: func() time.Time { return time.Now().UTC() }, NewAttempt: newAttempt, NewID: uuid.NewString, Version: version}), nil
+	return lakeIn(s), nil
+}
+
+func lakeIn(s store.Store) *lake.Lake {
+	return lake.New(lake.Options{Store: s, Now: func() time.Time { return time.Now().UTC() }, NewAttempt: newAttempt, NewID: uuid.NewString, Version: version})
 }
 
 // newAttempt is a random positive 63-bit number.
