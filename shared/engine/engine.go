@@ -237,16 +237,18 @@ func Literals(ss []string) string {
 
 // Sample gives the first rows of a query as text, NULL as "NULL"; its first line holds the column names.
 func (s *Session) Sample(ctx context.Context, query string, limit int) ([][]string, error) {
-	schema, err := s.Strings(ctx, "SELECT column_name FROM (DESCRIBE "+query+")")
+	schema, err := s.Strings(ctx, "SELECT column_name FROM (DESCRIBE\n"+query+"\n)") // the line breaks: it may end in a comment
 	if err != nil {
 		return nil, err
 	}
 	header := make([]string, len(schema))
-	columns := make([]string, len(schema))
+	columns, aliases := make([]string, len(schema)), make([]string, len(schema))
 	for i, r := range schema {
 		header[i] = r[0]
-		columns[i] = fmt.Sprintf("coalesce(CAST(%s AS VARCHAR), 'NULL')", Ident(r[0]))
+		aliases[i] = fmt.Sprintf("c%d", i) // names may repeat
+		columns[i] = fmt.Sprintf("coalesce(CAST(%s AS VARCHAR), 'NULL')", aliases[i])
 	}
-	rows, err := s.Strings(ctx, fmt.Sprintf("SELECT %s FROM (%s) LIMIT %d", strings.Join(columns, ", "), query, limit))
+	rows, err := s.Strings(ctx, fmt.Sprintf("SELECT %s FROM (\n%s\n) AS sampled(%s) LIMIT %d",
+		strings.Join(columns, ", "), query, strings.Join(aliases, ", "), limit))
 	return append([][]string{header}, rows...), err
 }
