@@ -5,6 +5,7 @@ package validate
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/engine"
@@ -116,9 +117,14 @@ func (o Options) overrides(ctx context.Context, p *pipeline.Pipeline, in Input) 
 	if err := json.Unmarshal(in.Trigger.Input, &over); err != nil {
 		return over, fault.New(fault.InvalidInput, "read", "trigger", "%w", err)
 	}
-	for _, name := range append(over.Waive, over.RefuseBatch...) {
-		if _, ok := p.Table(name); !ok {
-			return over, fault.New(fault.InvalidInput, "waive", name, "pipeline %s has no such table", p.Name)
+	for _, name := range slices.Concat(over.Waive, over.RefuseBatch) {
+		t, ok := p.Table(name)
+		if !ok || t.Layer == pipeline.Bronze {
+			return over, fault.New(fault.InvalidInput, "waive", name, "pipeline %s has no silver or gold table of this name", p.Name)
+		}
+		if over.RefusesBatch(name) && t.QuarantineName() == "" {
+			return over, fault.New(fault.InvalidInput, "quarantine batch of", name, "the table has no quarantine").
+				WithHint("only silver tables have one; --waive lets the batch through")
 		}
 		if over.Reason == "" {
 			return over, fault.New(fault.InvalidInput, "waive", name, "no reason is given").WithHint("say why with --reason: it is recorded with the verdict")
