@@ -99,6 +99,9 @@ func cleanPath(p string) bool {
 
 func readText(root *os.Root, name string) (string, error) {
 	info, err := root.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fs.ErrNotExist // without the system call's name
+	}
 	if err != nil {
 		return "", err
 	}
