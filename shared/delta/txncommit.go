@@ -72,7 +72,8 @@ func (x *Txn) latest(ctx context.Context) (int64, error) {
 	}
 	latest := l.latest()
 	if latest < x.readVersion {
-		return 0, fault.New(fault.Stale, "commit to", x.table.prefix, "version %d, which was read, is gone: the table was dropped or rolled back", x.readVersion)
+		return 0, fault.New(fault.Stale, "commit to", x.table.prefix, "version %d, which was read, is gone", x.readVersion).
+			WithHint("the table was dropped or rolled back; run the step again")
 	}
 	return latest, nil
 }
