@@ -82,6 +82,9 @@ const (
 // Run computes the changes.
 func (j *Job) Run(ctx context.Context) (Result, error) {
 	var r Result
+	if err := j.typed(ctx); err != nil {
+		return r, err
+	}
 	err := j.Session.Row(ctx, "SELECT count(*) FROM "+engine.Ident(j.Rows), &r.Counts.Read)
 	if err != nil {
 		return r, err
@@ -103,6 +106,24 @@ func (j *Job) Run(ctx context.Context) (Result, error) {
 	}
 	r.Counts.Accepted = r.Counts.Read - r.Counts.Superseded - r.Counts.Stale
 	return r, nil
+}
+
+// typed gives the rows the table's types, so that a row has one digest whether it comes or is in the table: a model's TIMESTAMP is
+// Delta's timestamp, which is read back with a time zone.
+func (j *Job) typed(ctx context.Context) error {
+	var columns []string
+	for _, c := range j.modelColumns() {
+		f, _ := j.Schema.Field(c)
+		typ, err := engine.DuckType(f.Type)
+		if err != nil {
+			return err
+		}
+		columns = append(columns, fmt.Sprintf("CAST(%[1]s AS %[2]s) AS %[1]s", engine.Ident(c), typ))
+	}
+	rows := j.temp("rows")
+	query := fmt.Sprintf("CREATE TEMP VIEW %s AS SELECT %s FROM %s", rows, strings.Join(columns, ", "), engine.Ident(j.Rows))
+	j.Rows = rows
+	return j.Session.Exec(ctx, query)
 }
 
 func (j *Job) append(ctx context.Context, r *Result) (err error) {
