@@ -194,3 +194,15 @@ func (s *Snapshot) Domain(name string) (configuration string, ok bool) {
 func (s *Snapshot) Domains() []DomainMetadata {
 	return slices.SortedFunc(maps.Values(s.state.domains), func(a, b DomainMetadata) int { return strings.Compare(a.Domain, b.Domain) })
 }
+
+// PhysicalName is what a column is called in data files, partition values and statistics (protocol, "Column
+// Mapping"): its own name, unless the table maps columns and its protocol supports that.
+func (s *Snapshot) PhysicalName(f Field) string {
+	mode := s.metadata.Configuration["delta.columnMapping.mode"]
+	if mode == "" || mode == "none" || s.protocol.MinReaderVersion < 2 || !s.protocol.has(featColumnMapping) {
+		return f.Name
+	}
+	name := f.Name
+	take(f.Metadata["delta.columnMapping.physicalName"], &name)
+	return name
+}

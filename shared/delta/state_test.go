@@ -2,13 +2,16 @@ package delta
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/lakestep/lakestep/shared/store"
 	"github.com/lakestep/lakestep/shared/store/mem"
 	"github.com/parquet-go/parquet-go"
@@ -247,5 +250,91 @@ func TestProtocolRules(t *testing.T) {
 	}
 	if checkWritable(Protocol{1, 3, nil, nil}, Metadata{Configuration: map[string]string{"delta.constraints.a": "x"}}, Schema{}) == nil {
 		t.Error("a check constraint is not refused")
+	}
+}
+
+// TestCheckpointKeepsAll: every field of an action survives a checkpoint, absent ones as absent.
+func TestCheckpointKeepsAll(t *testing.T) {
+	dv := &DeletionVector{StorageType: "u", PathOrInlineDV: "ab", Offset: ptr[int32](0), SizeInBytes: 3, Cardinality: 1 << 40}
+	null := map[string]*string{"p": nil, "q": ptr("v"), "r": ptr("")}
+	full := Add{
+		Path: "a%20b", PartitionValues: null, Size: 1<<62 + 1, ModificationTime: 5, Stats: `{"numRecords":1}`, Tags: map[string]string{"k": "v", "e": ""},
+		DeletionVector: dv, BaseRowID: ptr(int64(0)), DefaultRowCommitVersion: ptr(int64(7)), ClusteringProvider: ptr("liquid"),
+	}
+	bare := Add{Path: "b", PartitionValues: map[string]*string{}}
+	gone := Remove{
+		Path: "c", DeletionTimestamp: ptr(int64(1) << 60), ExtendedFileMetadata: ptr(false), PartitionValues: null, Size: ptr(int64(0)),
+		DeletionVector: &DeletionVector{StorageType: "i", PathOrInlineDV: "x", SizeInBytes: 1, Cardinality: 1}, BaseRowID: ptr(int64(9)),
+	}
+	features := []string{"deletionVectors", "columnMapping"} // the order is kept
+	table := Open(mem.New(), "t", Options{})
+	s, err := table.Empty().With([]Action{
+		Protocol{MinReaderVersion: 3, MinWriterVersion: 7, ReaderFeatures: features, WriterFeatures: features},
+		Metadata{ID: "x", Name: "n", SchemaString: `{"type":"struct","fields":[]}`, PartitionColumns: []string{}, Configuration: map[string]string{"a": ""}, Format: Format{"parquet", map[string]string{"o": "1"}}},
+		full, bare, gone, Remove{Path: "d", DeletionTimestamp: ptr(int64(1) << 60)},
+		SetTransaction{AppID: "app", Version: -1}, SetTransaction{AppID: "b", Version: 1, LastUpdated: ptr(int64(3))},
+		DomainMetadata{Domain: "d", Configuration: "{}"}, DomainMetadata{Domain: "gone", Removed: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body bytes.Buffer
+	if err := s.writeCheckpoint(&body); err != nil {
+		t.Fatal(err)
+	}
+	got := newState()
+	var rest Commit
+	err = scanParquet(bytes.NewReader(body.Bytes()), int64(body.Len()), "checkpoint", func(l line) error {
+		if l.Add != nil {
+			got.add(*l.Add)
+		} else if l.Remove != nil {
+			got.remove(*l.Remove)
+		} else {
+			rest.take(l)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.apply(rest)
+	if d := cmp.Diff(s.state, got, cmp.AllowUnexported(state{})); d != "" {
+		t.Errorf("-written +read\n%s", d)
+	}
+}
+
+// TestLeafValues: what a checkpoint's stats_parsed holds becomes what the JSON form would say.
+func TestLeafValues(t *testing.T) {
+	decimal := func(n int64, scale int) any { return decimalNumber(unscaled(parquet.ValueOf(n)), scale) }
+	for _, c := range []struct{ got, want any }{
+		{decimal(-5, 3), json.Number("-0.005")}, {decimal(12345, 2), json.Number("123.45")}, {decimal(7, 0), json.Number("7")},
+		{decimalNumber(unscaled(parquet.ValueOf(int32(-100))), 2), json.Number("-1.00")},
+		{decimalNumber(unscaled(parquet.ValueOf([]byte{0xff, 0x00})), 1), json.Number("-25.6")},
+		{decimalNumber(unscaled(parquet.ValueOf([]byte{0x00, 0xff})), 1), json.Number("25.5")},
+		{floatValue(math.NaN()), "NaN"}, {floatValue(math.Inf(-1)), "-Infinity"}, {floatValue(math.Inf(1)), "Infinity"}, {floatValue(0.1), 0.1},
+		{leafConverter(parquet.Timestamp(parquet.Microsecond).Type())(parquet.ValueOf(int64(-1))), "1969-12-31T23:59:59.999999Z"},
+		{leafConverter(parquet.TimestampAdjusted(parquet.Millisecond, false).Type())(parquet.ValueOf(int64(1500))), "1970-01-01T00:00:01.500000"},
+		{leafConverter(parquet.Date().Type())(parquet.ValueOf(int32(-1))), "1969-12-31"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%v, want %v", c.got, c.want)
+		}
+	}
+}
+
+func TestSameType(t *testing.T) {
+	array := func(e Type, null bool) Type { return ArrayType{e, null} }
+	object := func(f ...Field) Type { return StructType{f} }
+	types := []Type{
+		Long, Decimal(5, 2), Decimal(5, 3), array(Long, true), array(Long, false), array(String, true), MapType{String, Long, true},
+		MapType{String, Long, false}, MapType{String, object(), true}, object(), object(Field{"a", Long, true, nil}), object(Field{"a", Long, false, nil}),
+		object(Field{"b", Long, true, nil}), array(object(Field{"a", Long, true, nil}), true),
+	}
+	for i, a := range types {
+		for j, b := range types {
+			if sameType(a, b) != (i == j) {
+				t.Errorf("%s and %s: %v", a, b, sameType(a, b))
+			}
+		}
 	}
 }

@@ -54,8 +54,6 @@ type fileRef struct {
 	DV   string `json:"dv,omitempty"`
 }
 
-func (f fileRef) id() string { return fileID(f.Path, f.DV) }
-
 // Begin starts a transaction that depends on the snapshot. Until ReadNothing or ReadFiles says otherwise it
 // counts as having read the whole table.
 func (s *Snapshot) Begin(op Operation) *Txn {
