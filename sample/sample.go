@@ -35,18 +35,19 @@ var original []byte
 
 // Summary counts what Write wrote, or found as it should be.
 type Summary struct {
-	Quarters  []string
-	Orders    int
-	Customers int // new ones and changes
-	Products  int
+	Quarters  []string `json:"quarters"`
+	Orders    int      `json:"orders"`
+	Customers int      `json:"customers"` // new ones and changes
+	Products  int      `json:"products"`
 
-	Written, Kept int // files
+	Written int `json:"files_written"`
+	Kept    int `json:"files_kept"`
 
-	DollarCents   int64 // of the orders in the original, in cents
-	RoundingCents int64 // sum of quantity * unit_price, less DollarCents
-	Rounded       int   // orders whose quantity * unit_price is not the original's dollar value
-	Free          int   // orders with a unit_price of 0.00
-	NoQuantity    int   // orders with a quantity of 0, which the pipeline's rules quarantine
+	DollarCents   int64 `json:"dollar_cents"`   // of the orders in the original, in cents
+	RoundingCents int64 `json:"rounding_cents"` // sum of quantity * unit_price, less DollarCents
+	Rounded       int   `json:"rounded"`        // orders whose quantity * unit_price is not the original's dollar value
+	Free          int   `json:"free"`           // orders with a unit_price of 0.00
+	NoQuantity    int   `json:"no_quantity"`    // orders with a quantity of 0, which the pipeline's rules quarantine
 }
 
 // Quarters lists the quarters of the data in order: 1997q1 to 1998q2.
