@@ -87,7 +87,14 @@ func (t *Table) putCheckpoint(ctx context.Context, key string, s *Snapshot, o st
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.CloseWithError(s.writeCheckpoint(w))
+		err := errors.New("the Parquet writer panicked")
+		defer func() {
+			if p := recover(); p != nil { // must not take down the process: the commit stands
+				err = fmt.Errorf("%w: %v", err, p)
+			}
+			w.CloseWithError(err)
+		}()
+		err = s.writeCheckpoint(w)
 	}()
 	err := t.store.Put(ctx, key, r, o)
 	r.CloseWithError(errors.New("the store took no more")) // ends a writer whose bytes nobody wants
