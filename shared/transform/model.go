@@ -121,7 +121,7 @@ func Compile(ctx context.Context, s *engine.Session, t *pipeline.Table) (delta.S
 	}
 	schema, err := s.Describe(ctx, "SELECT * FROM "+modelView)
 	if err != nil {
-		return delta.Schema{}, fault.New(fault.KindOf(err), "compile", t.Model.File, "%w", err).WithHint("%s", fault.HintOf(err))
+		return delta.Schema{}, fault.New(fault.KindOf(err), "compile", t.Model.File+":1:1", "%w", err).WithHint("%s", fault.HintOf(err))
 	}
 	if _, ok := schema.Field(rowID); t.Layer == pipeline.Silver && !ok {
 		return delta.Schema{}, fault.New(fault.InvalidInput, "compile", t.Model.File+":1:1", "the result has no column _row").
@@ -165,7 +165,17 @@ func modelError(err error, prefix int, r pipeline.Rendered, file string) error {
 		return fault.New(fault.KindOf(err), "compile", file, "%w", err)
 	}
 	column := columnOf(r.SQL, line, prefix, m[2], len(m[3])-len("LINE "+m[1]+": "))
-	return fault.New(fault.InvalidInput, "compile", r.Origin(line, column).String(), "%w", short(err))
+	return fault.New(fault.InvalidInput, "compile", r.Origin(line, column).String(), "%w", short(err)).WithHint("%s", candidates(err))
+}
+
+var duckCandidates = regexp.MustCompile(`Candidate bindings: (.*)`)
+
+// candidates is the engine's guess at what a wrong name was meant to be, "" when it has none.
+func candidates(err error) string {
+	if m := duckCandidates.FindStringSubmatch(err.Error()); m != nil {
+		return "did you mean one of " + m[1] + "?"
+	}
+	return ""
 }
 
 // columnOf finds the column in the SQL: DuckDB shows long lines cut, with dots where something is left out.

@@ -275,7 +275,11 @@ func CheckContract(t *pipeline.Table, columns delta.Schema) error {
 	for i, p := range problems {
 		texts[i] = p.String()
 	}
-	return fault.New(fault.SchemaBroken, "check", t.FullName(), "its model %s does not give what its contract promises: %s", t.Model.File, strings.Join(texts, "; ")).
+	at := t.Contract.Pos
+	if c, ok := t.Contract.Column(problems[0].Column); ok {
+		at = c.Pos
+	}
+	return fault.New(fault.SchemaBroken, "check", at.String(), "the model of %s, %s, does not give what its contract promises: %s", t.FullName(), t.Model.File, strings.Join(texts, "; ")).
 		WithHint("change the model, or agree on a new version of the contract")
 }
 
