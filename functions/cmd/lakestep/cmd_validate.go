@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +66,11 @@ func (g *globals) validate(ctx context.Context, s streams, dir string) error {
 	}
 	var found []finding
 	for _, err := range checked.Errors {
-		found = append(found, finding{err.Error(), fault.HintOf(err)})
+		message := err.Error()
+		if f := (*fault.Fault)(nil); errors.As(err, &f) { // its object is file:line:column, which editors look for at the start of a line
+			message = strings.TrimPrefix(message, f.Op+" ")
+		}
+		found = append(found, finding{message, fault.HintOf(err)})
 	}
 	if len(found) == 0 && !s.json {
 		fmt.Fprintf(s.out, "%s: %d sources, %d tables, SQL, rules and contracts are in order.\n", dir, len(p.Sources), len(p.Tables))
