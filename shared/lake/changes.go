@@ -10,6 +10,7 @@ import (
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
 )
 
 // Gain is what a table gained since a consumer read it: files of whole rows, and files of its change data feed.
@@ -64,7 +65,30 @@ func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
 		}
 	}
 	g.NewRows = len(g.Rows)+len(g.Feed) > 0
-	return g, nil
+	return g, t.checkGone(ctx, g)
+}
+
+// checkGone looks for files that a vacuum took before they were read: those that a compaction replaced, and those of the change data feed.
+func (t *Table) checkGone(ctx context.Context, g Gain) error {
+	live := map[string]bool{}
+	for _, a := range t.Snap.Files() {
+		live[a.Path] = true
+	}
+	for _, f := range slices.Concat(g.Rows, g.Feed) {
+		if live[f.Path] {
+			continue
+		}
+		key, err := t.Delta.FilePath(delta.Add{Path: f.Path})
+		if err != nil {
+			return err
+		}
+		if _, err := t.lake.Store.Stat(ctx, key); errors.Is(err, store.ErrNotFound) {
+			return t.lost("%s was vacuumed before it was read", key)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Table) lost(format string, args ...any) error {

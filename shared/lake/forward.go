@@ -40,7 +40,7 @@ func (l *Lake) forward(ctx context.Context, from string, r *Refused) (done bool,
 	if last, ok := snap.Txn(AppID(from)); ok && last == r.Attempt {
 		return true, nil
 	}
-	if r.Schema.Fields == nil {
+	if len(r.Schema.Fields) == 0 { // a pointer: the files are not known any more
 		return false, fault.New(fault.SourceLost, "roll forward", r.Table, "it lacks the rows that %s refused in attempt %d, and a later decision took their place", from, r.Attempt).
 			WithHint("the table was changed by another program: restore it")
 	}

@@ -42,12 +42,12 @@ type Check struct {
 	Sample   [][]string `json:"sample,omitempty"` // first line: column names
 }
 
-// Share is the part of the rows that hold, 0 to 1.
+// Share is the part of the rows that hold, 0 to 1. A check that fails as a whole, without rows to blame, holds for none.
 func (c Check) Share() float64 {
-	if c.Rows == 0 {
-		if c.Passed {
-			return 1
-		}
+	switch {
+	case c.Passed:
+		return 1
+	case c.Rows == 0 || c.Failed == 0:
 		return 0
 	}
 	return 1 - float64(c.Failed)/float64(c.Rows)
