@@ -66,7 +66,7 @@ func (a *auditor) run(ctx context.Context, in Input) (Output, error) {
 	audit := quality.Audit{Session: session, Declare: declare, Decision: decision,
 		Resolve: func(ctx context.Context, name string) (string, error) {
 			other, err := a.lake.Open(ctx, name)
-			if err != nil {
+			if err != nil || !other.Exists() {
 				return "", err
 			}
 			return session.Relation(ctx, other.Live(other.Snap))

@@ -37,7 +37,7 @@ type Audit struct {
 	Decision *lake.Decision
 	Rows     string                                                               // relation: the table as it will be
 	Written  string                                                               // relation: the rows that the batch wrote
-	Resolve  func(ctx context.Context, table string) (relation string, err error) // other tables, as they are
+	Resolve  func(ctx context.Context, table string) (relation string, err error) // other tables, as they are; "" for one that is not there yet
 }
 
 // finding is what a rule's query gives.
@@ -137,9 +137,9 @@ func (a *Audit) unique(ctx context.Context, columns []string) (finding, error) {
 	for i, c := range columns {
 		known[i] = engine.Ident(c) + " IS NOT NULL"
 	}
-	groups := fmt.Sprintf("SELECT %s, count(*) AS rows FROM %s WHERE %s GROUP BY ALL", keys, a.Rows, strings.Join(known, " AND "))
-	f := finding{sample: "SELECT * FROM (" + groups + ") WHERE rows > 1"}
-	err := a.Session.Row(ctx, fmt.Sprintf("SELECT coalesce(sum(rows), 0)::BIGINT, coalesce(sum(rows - 1), 0)::BIGINT FROM (%s)", groups), &f.rows, &f.failed)
+	groups := fmt.Sprintf("SELECT %s, count(*) AS _rows FROM %s WHERE %s GROUP BY ALL", keys, a.Rows, strings.Join(known, " AND "))
+	f := finding{sample: "SELECT * FROM (" + groups + ") WHERE _rows > 1"}
+	err := a.Session.Row(ctx, fmt.Sprintf("SELECT coalesce(sum(_rows), 0)::BIGINT, coalesce(sum(_rows - 1), 0)::BIGINT FROM (%s)", groups), &f.rows, &f.failed)
 	return f, err
 }
 
@@ -147,6 +147,9 @@ func (a *Audit) relationships(ctx context.Context, t pipeline.Test) (finding, er
 	other, err := a.Resolve(ctx, t.To)
 	if err != nil {
 		return finding{}, err
+	}
+	if other == "" {
+		other = fmt.Sprintf("(SELECT CAST(NULL AS VARCHAR) AS %s WHERE false)", engine.Ident(t.Field))
 	}
 	missing := fmt.Sprintf("SELECT t.* FROM %s t WHERE NOT EXISTS (SELECT 1 FROM %s o WHERE o.%s = t.%s)", a.Rows, other, engine.Ident(t.Field), engine.Ident(t.Column))
 	f := finding{sample: missing}

@@ -83,13 +83,7 @@ func checkTable(ctx context.Context, e *engine.Engine, t *pipeline.Table, schema
 	if err != nil {
 		return delta.Schema{}, err
 	}
-	var model delta.Schema
-	for _, f := range schema.Fields {
-		if f.Name != rowID {
-			model.Fields = append(model.Fields, f)
-		}
-	}
-	columns := materialize.Columns(t, model)
+	columns := materialize.Columns(t, withoutRow(schema))
 	if t.Contract != nil {
 		err = CheckContract(t, columns)
 	}

@@ -86,11 +86,7 @@ func (j *job) runModel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range schema.Fields {
-		if f.Name != rowID {
-			j.model.Fields = append(j.model.Fields, f)
-		}
-	}
+	j.model = withoutRow(schema)
 	into, query := goodRows, "SELECT * FROM "+modelView
 	if j.Table.Layer == pipeline.Silver {
 		reason := quality.Reason(silverRules(j.Table))
@@ -127,29 +123,7 @@ func Compile(ctx context.Context, s *engine.Session, t *pipeline.Table) (delta.S
 		return delta.Schema{}, fault.New(fault.InvalidInput, "compile", t.Model.File+":1:1", "the result has no column _row").
 			WithHint("a silver model selects _row of its {{ changes }} too: by it lakestep finds the received row of a refused one")
 	}
-	return schema, compileRules(ctx, s, t)
-}
-
-// compileRules checks the rules' expressions against the model's columns.
-func compileRules(ctx context.Context, s *engine.Session, t *pipeline.Table) error {
-	for _, r := range t.Rules {
-		if _, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT ((%s) IS TRUE) FROM %s", r.Expr, modelView)); err != nil {
-			return fault.New(fault.InvalidInput, "compile", r.Pos.String(), "rule %s: %w", r.Name, short(err))
-		}
-	}
-	for _, test := range t.Tests {
-		if test.Expr == "" {
-			continue
-		}
-		query := fmt.Sprintf("DESCRIBE SELECT (%s) FROM %s", test.Expr, modelView)
-		if test.Kind == pipeline.ControlTotal {
-			query = fmt.Sprintf("DESCRIBE SELECT sum(%s) FROM %s", test.Expr, modelView)
-		}
-		if _, err := s.Strings(ctx, query); err != nil {
-			return fault.New(fault.InvalidInput, "compile", test.Pos.String(), "test %s: %w", test.Name, short(err))
-		}
-	}
-	return nil
+	return schema, compileRules(ctx, s, t, schema)
 }
 
 var duckLine = regexp.MustCompile(`(?s)\n*LINE (\d+): (.*?)\n( *)\^`)

@@ -55,13 +55,6 @@ func (r *Runner) Handle(ctx context.Context, in Input) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	table, err := r.Lake.Open(ctx, in.Table)
-	if err != nil {
-		return Output{}, err
-	}
-	if err := r.Lake.Forward(ctx, table); err != nil {
-		return Output{}, err
-	}
 	made, err := r.Run(ctx, Request{Run: in.Run, Pipeline: p, Table: declare, RefuseAll: overrides.RefusesBatch(in.Table)})
 	if err != nil {
 		return Output{}, err

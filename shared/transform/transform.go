@@ -66,10 +66,14 @@ type job struct {
 	model   delta.Schema // of the model's result, without _row
 }
 
-// Run makes the table. The caller has made sure that the table's refused rows are in (lake.Forward).
+// Run makes the table, on the state that it opens: rows which that state's decision refused are brought in first (lake.Forward), since the
+// next decision takes its place.
 func (r *Runner) Run(ctx context.Context, req Request) (Outcome, error) {
 	table, err := r.Lake.Open(ctx, req.Table.FullName())
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := r.Lake.Forward(ctx, table); err != nil {
 		return Outcome{}, err
 	}
 	j := &job{Runner: r, Request: req, table: table, attempt: r.Lake.NewAttempt()}

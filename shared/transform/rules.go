@@ -1,0 +1,94 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/document"
+	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/materialize"
+	"github.com/lakestep/lakestep/shared/pipeline"
+)
+
+// compileRules checks rules and tests where they will run: all on the table's columns, and rules that send rows to quarantine on the
+// model's result too.
+func compileRules(ctx context.Context, s *engine.Session, t *pipeline.Table, model delta.Schema) error {
+	columns := materialize.Columns(t, withoutRow(model))
+	table, err := empty(columns, false)
+	if err != nil {
+		return err
+	}
+	table = "(" + table + ")"
+	for _, r := range t.Rules {
+		from := []string{table}
+		if t.Layer == pipeline.Silver && r.OnFailure == pipeline.OnFailureQuarantine {
+			from = []string{modelView, table}
+		}
+		for _, rows := range from {
+			if _, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT ((%s) IS TRUE) FROM %s", r.Expr, rows)); err != nil {
+				return fault.New(fault.InvalidInput, "compile", r.Pos.String(), "rule %s: %w", r.Name, short(err))
+			}
+		}
+	}
+	for _, test := range t.Tests {
+		if err := compileTest(ctx, s, test, columns, table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func compileTest(ctx context.Context, s *engine.Session, test pipeline.Test, columns delta.Schema, table string) error {
+	wrong := func(format string, args ...any) *fault.Fault {
+		return fault.New(fault.InvalidInput, "compile", test.Pos.String(), "test "+test.Name+": "+format, args...)
+	}
+	switch {
+	case test.Kind == pipeline.ControlTotal:
+		described, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT sum(%s) FROM %s", test.Expr, table))
+		if err != nil {
+			return wrong("%w", short(err))
+		}
+		if described[0][1] == "DOUBLE" {
+			return wrong("a sum of floating point numbers depends on the order of the rows").
+				WithHint("make it exact: CAST(%s AS DECIMAL(18, 2))", test.Expr)
+		}
+	case test.Expr != "":
+		if _, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT count(*), coalesce((%s), false) FROM %s", test.Expr, table)); err != nil {
+			return wrong("%w", short(err))
+		}
+	case !test.FromContract: // the contract's own columns are held against it as a whole
+		names := test.Columns
+		if test.Column != "" {
+			names = []string{test.Column}
+		}
+		for _, name := range names {
+			if !slices.ContainsFunc(columns.Fields, func(f delta.Field) bool { return strings.EqualFold(f.Name, name) }) {
+				return wrong("the table has no column %q", name).WithHint("%s", document.DidYouMean(name, fieldNames(columns)))
+			}
+		}
+	}
+	return nil
+}
+
+func fieldNames(s delta.Schema) []string {
+	out := make([]string, len(s.Fields))
+	for i, f := range s.Fields {
+		out[i] = f.Name
+	}
+	return out
+}
+
+// withoutRow is a model's schema without the column _row.
+func withoutRow(s delta.Schema) delta.Schema {
+	var out delta.Schema
+	for _, f := range s.Fields {
+		if f.Name != rowID {
+			out.Fields = append(out.Fields, f)
+		}
+	}
+	return out
+}
