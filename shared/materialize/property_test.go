@@ -305,4 +305,3 @@ func TestMergeDoesNotDependOnBatches(t *testing.T) {
 		}
 	})
 }
-
