@@ -207,6 +207,11 @@ func classify(err error, op, object string) error {
 		duckdb.ErrorTypeConversion, duckdb.ErrorTypeOutOfRange, duckdb.ErrorTypeMismatchType, duckdb.ErrorTypeInvalidInput,
 		duckdb.ErrorTypeDivideByZero, duckdb.ErrorTypeDecimal:
 		return fault.New(fault.InvalidInput, op, object, "%w", err)
+	case duckdb.ErrorTypeIO:
+		if strings.Contains(de.Msg, "No files found that match the pattern") {
+			return fault.New(fault.SourceLost, op, object, "a data file of the table is gone: %w", err).
+				WithHint("another program removed it (a VACUUM that kept too little): restore it from a backup, or remove the table and those behind it, and run again to rebuild them")
+		}
 	}
 	return fault.New(fault.Internal, op, object, "%w", err)
 }
