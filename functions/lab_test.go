@@ -1,0 +1,375 @@
+// Package functions_test proves the guarantee end to end: the state machine over a small shop (testdata/shop), with steps that are killed,
+// repeated, too late or in a race, must leave the tables that an undisturbed run leaves.
+package functions_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lakestep/lakestep/functions"
+	"github.com/lakestep/lakestep/shared/asl"
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/files"
+	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/event"
+	"github.com/lakestep/lakestep/shared/host/local"
+	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/ledger"
+	"github.com/lakestep/lakestep/shared/pipeline"
+	"github.com/lakestep/lakestep/shared/step"
+	"github.com/lakestep/lakestep/shared/store"
+	"github.com/lakestep/lakestep/shared/store/file"
+	"github.com/lakestep/lakestep/statemachines"
+)
+
+// shopTables are all tables that the shop's pipeline makes, but the ledger.
+func shopTables() []string {
+	return []string{"bronze.raw_orders", "bronze.raw_customers", "bronze.rejected_rows",
+		"silver.orders", "silver.quarantine_orders", "silver.customers", "silver.quarantine_customers",
+		"gold.order_facts", "gold.customer_history", "gold.revenue"}
+}
+
+// lab is what the lakes of one test share.
+type lab struct {
+	t       testing.TB
+	engine  *engine.Engine
+	landing string
+	bundle  pipeline.Bundle
+	lives   atomic.Int64 // of programs, which never share an attempt
+}
+
+func newLab(t testing.TB) *lab {
+	t.Helper()
+	e, err := engine.Open(engine.Options{MemoryMB: 1024, Threads: 2, TempDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	l := &lab{t: t, engine: e, landing: filepath.Join(t.TempDir(), "landing")}
+	l.bundle, err = pipeline.ReadBundle("testdata/shop", map[string]string{"landing": l.landing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(l.landing, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// land writes the files of a batch: new rows, newer and older versions of known ones, rows that the rules refuse, lines that hold no row.
+func (l *lab) land(batch int) {
+	l.t.Helper()
+	for name, text := range shopFiles(batch, 12) {
+		path := filepath.Join(l.landing, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			l.t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// shopFiles are the landing files of a batch (from 1), with n rows each.
+func shopFiles(batch, n int) map[string]string {
+	day := time.Date(2026, 3, batch*2, 0, 0, 0, 0, time.UTC)
+	out := map[string]string{}
+	for file := range 2 {
+		var orders strings.Builder
+		orders.WriteString("order_id,customer_id,quantity,price,updated_at\n")
+		for i := range n {
+			id := (batch-1)*n/2 + file*n/2 + i // half of the ids were in the file or batch before
+			at := day.Add(time.Duration(file)*time.Hour + time.Duration(i)*time.Second)
+			quantity, customer := fmt.Sprint(1+(i*7+file+batch)%5), fmt.Sprintf("C%d", id%5)
+			switch i % 12 {
+			case 3:
+				quantity = "none"
+			case 5:
+				customer = ""
+			case 7:
+				at = at.AddDate(0, 0, -3) // stale when the id is known
+			case 9:
+				orders.WriteString("a,line,of,too,many,values,here\n")
+			}
+			fmt.Fprintf(&orders, "%d,%s,%s,%d.%02d,%s\n", id, customer, quantity, 10+i, i*3%100, at.Format("2006-01-02 15:04:05"))
+		}
+		out[fmt.Sprintf("batch-%d/orders/%c.csv", batch, 'a'+file)] = orders.String()
+	}
+	var customers strings.Builder
+	for i := range n {
+		email := fmt.Sprintf("c%d.%d@example.org", i, batch*(i%3)) // every third stays as it was
+		if i%12 == 10 {
+			email = "none"
+		}
+		fmt.Fprintf(&customers, `{"customer_id":"C%d","email":%q,"city":"City %d","updated_at":%q}`+"\n", i+(batch-1)*(n/4), email, i%4, day.Add(time.Duration(i)*time.Second).Format("2006-01-02 15:04:05"))
+		if i%12 == 4 {
+			customers.WriteString("no JSON\n")
+		}
+	}
+	out[fmt.Sprintf("batch-%d/customers/all.jsonl", batch)] = customers.String()
+	return out
+}
+
+// site is one lake.
+type site struct {
+	*lab
+	t      testing.TB // of the subtest that has it
+	folder string
+	store  *file.Store
+}
+
+func (l *lab) site(t testing.TB) *site {
+	t.Helper()
+	s := &site{lab: l, t: t, folder: filepath.Join(t.TempDir(), "lake")}
+	var err error
+	if s.store, err = file.New(s.folder); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// copy is another lake with the same content.
+func (s *site) copy(t testing.TB) *site {
+	t.Helper()
+	c := s.site(t)
+	if err := os.CopyFS(c.folder, os.DirFS(s.folder)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// program is one life of a program that works on the lake, from its start to its death.
+type program struct {
+	site    *site
+	lake    *lake.Lake
+	steps   step.Set
+	runner  *local.Runner
+	observe func(local.Event)
+}
+
+// settings are what differs from an undisturbed program.
+type settings struct {
+	wrap     func(store.Store) store.Store // over lake and landing
+	handler  func(name string, h step.Handler) step.Handler
+	observe  func(local.Event)
+	parallel int
+}
+
+func (s *site) program(o settings) *program {
+	s.t.Helper()
+	life := s.lives.Add(1)
+	var attempts, ids atomic.Int64
+	if o.wrap == nil {
+		o.wrap = func(s store.Store) store.Store { return s }
+	}
+	clock := &clock{now: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(life) * time.Minute)}
+	p := &program{site: s, lake: lake.New(lake.Options{Store: o.wrap(s.store), Now: clock.Now, Version: "test",
+		NewAttempt: func() int64 { return life<<20 + attempts.Add(1) },
+		NewID:      func() string { return fmt.Sprintf("00000000-0000-4000-8000-%06d%06d", life, ids.Add(1)) }})}
+	open := func(_ context.Context, src pipeline.Source) (connector.Source, error) {
+		landing, err := file.New(src.Path)
+		if err != nil {
+			return nil, err
+		}
+		streams := map[string]files.Stream{}
+		for _, st := range src.Streams {
+			streams[st.Name] = files.Stream{Path: st.Path, Format: string(st.Format)}
+		}
+		return files.New(o.wrap(landing), streams)
+	}
+	p.steps = functions.All(functions.Deps{Lake: p.lake, Engine: s.engine, Open: open, Limit: connector.Limit{Items: 1}})
+	if o.handler != nil {
+		for name, h := range p.steps {
+			p.steps[name] = o.handler(name, h)
+		}
+	}
+	var err error
+	p.runner, err = local.New(local.Options{Definition: statemachines.Medallion(), File: "medallion.asl.json", Steps: p.steps,
+		Dir: filepath.Join(s.folder, "_lakestep", "journals"), MaxParallel: max(1, o.parallel), Clock: clock, Observe: o.observe})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
+}
+
+// clock moves when somebody waits: retries take no time, and nothing else may depend on it.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(max(0, d))
+	ch := make(chan time.Time, 1)
+	ch <- c.now
+	return ch
+}
+
+// start pins the pipeline and begins a run, as the command line does.
+func (p *program) start(ctx context.Context, run string) (local.Outcome, error) {
+	digest, err := p.lake.Pin(ctx, p.site.bundle)
+	if err != nil {
+		return local.Outcome{}, err
+	}
+	input, err := json.Marshal(map[string]any{"run": run, "bundle": digest, "trigger": event.Trigger{Kind: event.Manual, Source: event.CLI}})
+	if err != nil {
+		return local.Outcome{}, err
+	}
+	return p.runner.Start(ctx, run, input)
+}
+
+// mustRun starts a run that must succeed.
+func (s *site) mustRun(run string) {
+	s.t.Helper()
+	out, err := s.program(settings{}).start(s.t.Context(), run)
+	succeeded(s.t, out, err)
+}
+
+func succeeded(t testing.TB, out local.Outcome, err error) {
+	t.Helper()
+	if err != nil || out.Status != asl.Succeeded {
+		t.Fatalf("the run ended as %s %s %s: %v", out.Status, out.Error, out.Cause, err)
+	}
+}
+
+// state is what a lake holds: the rows of each table as sorted texts, and how often it was written.
+type state struct {
+	Rows     map[string][]string
+	Versions map[string]int64
+}
+
+// state reads the lake. Ingest times are left out, the rest counts.
+func (s *site) state() state {
+	s.t.Helper()
+	p := s.program(settings{})
+	out := state{Rows: map[string][]string{}, Versions: map[string]int64{}}
+	session, err := s.engine.Session(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer session.Close()
+	for _, name := range shopTables() {
+		table, err := p.lake.Open(s.t.Context(), name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		out.Versions[name] = table.Snap.Version()
+		if !table.Exists() {
+			continue
+		}
+		relation, err := session.Relation(s.t.Context(), table.Live(table.Snap))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if _, ok := table.Snap.Schema().Field("_ingested_at"); ok {
+			relation = "(SELECT * EXCLUDE (_ingested_at) FROM " + relation + ")"
+		}
+		rows, err := session.Strings(s.t.Context(), "SELECT CAST(t AS VARCHAR) FROM "+relation+" t")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, r := range rows {
+			out.Rows[name] = append(out.Rows[name], r[0])
+		}
+		slices.Sort(out.Rows[name])
+	}
+	return out
+}
+
+// equal tells what differs from the wanted state.
+func (s *site) equal(want state) {
+	s.t.Helper()
+	got := s.state()
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.t.Errorf("the lake differs from that of an undisturbed run (-want +got):\n%s", diff)
+	}
+	s.balanced(got)
+}
+
+// balanced holds the counts of all decisions against the rows that are there: silver read each raw row once, and what was refused is in the
+// quarantine, no more and no less.
+func (s *site) balanced(now state) {
+	s.t.Helper()
+	p := s.program(settings{})
+	for raw, silver := range map[string]string{"raw_orders": "orders", "raw_customers": "customers"} {
+		counts := p.decided(s.t, "silver."+silver)
+		if got, want := counts.Read, int64(len(now.Rows["bronze."+raw])); got != want {
+			s.t.Errorf("silver.%s read %d rows of %d in bronze.%s", silver, got, want, raw)
+		}
+		if got := int64(len(now.Rows["silver.quarantine_"+silver])); !counts.Balanced() || got != counts.Quarantined {
+			s.t.Errorf("silver.%s decided %+v, and %d rows are in quarantine", silver, counts, got)
+		}
+	}
+	refused := p.decided(s.t, "bronze.raw_orders").Quarantined + p.decided(s.t, "bronze.raw_customers").Quarantined
+	if got := int64(len(now.Rows["bronze.rejected_rows"])); got != refused {
+		s.t.Errorf("bronze rejected %d lines, and %d are in bronze.rejected_rows", refused, got)
+	}
+}
+
+// decided sums up all decisions that hold in a table.
+func (p *program) decided(t testing.TB, name string) (sum lake.Counts) {
+	t.Helper()
+	table, err := p.lake.Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := table.Decision; d != nil; {
+		sum = sum.Plus(d.Counts)
+		if d.Parent == 0 {
+			break
+		}
+		if d, err = table.DecisionOf(t.Context(), d.Parent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return sum
+}
+
+// outcome is the manifest of a run; nil when the run had nothing to do.
+func (s *site) outcome(run string) *ledger.Outcome {
+	s.t.Helper()
+	var out ledger.Outcome
+	found, err := s.program(settings{}).lake.GetRun(s.t.Context(), run, ledger.OutcomeDocument, &out)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !found {
+		return nil
+	}
+	return &out
+}
+
+// nothingNew starts one more run, which must find nothing to do.
+func (s *site) nothingNew() {
+	s.t.Helper()
+	run := fmt.Sprint("afterwards-", s.lives.Add(1))
+	s.mustRun(run)
+	if out := s.outcome(run); out != nil {
+		s.t.Errorf("a run afterwards found something to do: %+v", out)
+	}
+}
+
+// long tells whether the exhaustive variants are asked for.
+func long() bool { return os.Getenv("LAKESTEP_LONG") == "1" }
+
+var errKilled = errors.New("the program is dead")
