@@ -40,6 +40,11 @@ func (l *Lake) forward(ctx context.Context, from string, r *Refused) (done bool,
 	if last, ok := snap.Txn(AppID(from)); ok && last == r.Attempt {
 		return true, nil
 	}
+	// Nobody decides on a table before its refused rows are in. So when it has gone on since the caller looked, these are, and newer ones
+	// may have taken the cursor's place. The order counts: the target was read first.
+	if now, err := l.Open(ctx, from); err != nil || now.Decision == nil || now.Decision.Refused == nil || now.Decision.Refused.Attempt != r.Attempt {
+		return err == nil, err
+	}
 	if len(r.Schema.Fields) == 0 { // a pointer: the files are not known any more
 		return false, fault.New(fault.SourceLost, "roll forward", r.Table, "it lacks the rows that %s refused in attempt %d, and a later decision took their place", from, r.Attempt).
 			WithHint("the table was changed by another program: restore it")

@@ -5,6 +5,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -169,8 +170,21 @@ func column(name string, t delta.Primitive) delta.Field {
 	return delta.Field{Name: name, Type: t, Nullable: true}
 }
 
-// append adds the run's row. The file's name is the run's, so that a repeated call finds it in the table.
+// append adds the run's row, once. The ledger is every run's, so other runs may write there first.
 func (l *Ledger) append(ctx context.Context, plan Plan, out Outcome) error {
+	for try := 0; ; try++ {
+		err := l.tryAppend(ctx, plan, out)
+		var conflict *delta.ConflictError
+		if !errors.As(err, &conflict) || try == maxTries {
+			return err
+		}
+	}
+}
+
+// maxTries bounds how often a run makes way for others.
+const maxTries = 10
+
+func (l *Ledger) tryAppend(ctx context.Context, plan Plan, out Outcome) error {
 	table, err := l.Lake.Open(ctx, Table)
 	if err != nil {
 		return err
