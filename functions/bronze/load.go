@@ -62,11 +62,11 @@ func (l *loader) write(ctx context.Context, page connector.Page) (*lake.Decision
 	d := l.table.Next(l.in.Run, l.attempt)
 	d.Items = page.Items
 	for _, a := range l.accepted {
-		stats, ok := delta.ParseStats(a.Stats)
-		if !ok {
-			return nil, fault.New(fault.Internal, "load", l.in.Table, "file %s without statistics", a.Path)
+		n, err := rows(a)
+		if err != nil {
+			return nil, err
 		}
-		d.Counts.Accepted += stats.NumRecords
+		d.Counts.Accepted += n
 	}
 	if err := l.refuse(ctx, d); err != nil {
 		return nil, err
@@ -96,13 +96,47 @@ func (l *loader) part(ctx context.Context, part connector.Part) ([]connector.Bad
 	for i, f := range part.Files {
 		paths[i] = f.Path
 	}
-	rows, rejects := l.session.CSV(engine.CSV{Paths: paths, Columns: columns, Header: part.Header, Delimiter: part.Delimiter, EmptyText: part.EmptyText})
+	rows, rejects := l.session.CSV(engine.CSV{Paths: paths, Columns: columns, Header: part.Header, Delimiter: part.Delimiter, EmptyText: part.EmptyText, CRLF: part.CRLF, LineBreaks: part.LineBreaks})
 	adds, err := l.session.Write(ctx, l.target(l.table.Delta, l.schema), l.query(stored, rows, l.items(part.Files)))
 	if err != nil {
 		return nil, err
 	}
 	l.accepted = append(l.accepted, adds...)
-	return nil, l.session.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT i.key, r.line, r.raw_text, r.error, i.batch FROM %s r JOIN %s i USING (path)", rejected, rejects, l.items(part.Files)))
+	if err := l.session.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT i.key, r.line, r.raw_text, r.error, i.batch FROM %s r JOIN %s i USING (path)", rejected, rejects, l.items(part.Files))); err != nil {
+		return nil, err
+	}
+	return nil, l.balance(ctx, part, adds, rejects)
+}
+
+// balance holds the engine to the number of rows that the connector counted: a reader of delimited text that loses its place does not say so.
+func (l *loader) balance(ctx context.Context, part connector.Part, adds []delta.Add, rejects string) error {
+	var want, got int64
+	if err := l.session.Row(ctx, "SELECT count(*) FROM "+rejects, &got); err != nil {
+		return err
+	}
+	for _, f := range part.Files {
+		want += f.Rows
+	}
+	for _, a := range adds {
+		n, err := rows(a)
+		if err != nil {
+			return err
+		}
+		got += n
+	}
+	if got != want {
+		return fault.New(fault.Internal, "load", part.Files[0].Item.Key, "the engine found %d rows in %d files that hold %d", got, len(part.Files), want)
+	}
+	return nil
+}
+
+// rows is the number of rows of a file that was just written.
+func rows(a delta.Add) (int64, error) {
+	stats, ok := delta.ParseStats(a.Stats)
+	if !ok {
+		return 0, fault.New(fault.Internal, "load", a.Path, "a data file without statistics")
+	}
+	return stats.NumRecords, nil
 }
 
 // query gives the table's columns for the rows of a part: those that it lacks are NULL.
@@ -176,12 +210,19 @@ func (l *loader) bad(ctx context.Context, page connector.Page) error {
 	if len(files) == 0 {
 		return nil
 	}
-	rows, _ := l.session.CSV(engine.CSV{Paths: files, Columns: []string{"key", "line", "raw_text", "error"}})
+	rows, lost := l.session.CSV(engine.CSV{Paths: files, Columns: []string{"key", "line", "raw_text", "error"}, LineBreaks: true})
 	items := make([]connector.PartFile, len(page.Items))
 	for i, it := range page.Items {
 		items[i] = connector.PartFile{Path: it.Key, Item: it}
 	}
-	return l.session.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT r.key, CAST(r.line AS BIGINT), r.raw_text, r.error, i.batch FROM %s r JOIN %s i USING (key)", rejected, rows, l.items(items)))
+	if err := l.session.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT r.key, CAST(r.line AS BIGINT), r.raw_text, r.error, i.batch FROM %s r JOIN %s i USING (key)", rejected, rows, l.items(items))); err != nil {
+		return err
+	}
+	var n int64
+	if err := l.session.Row(ctx, "SELECT count(*) FROM "+lost, &n); err != nil || n == 0 {
+		return err
+	}
+	return fault.New(fault.Internal, "load", l.in.Table, "%d rejected lines could not be kept", n)
 }
 
 func writeBad(file string, bad []connector.Bad) error {

@@ -49,17 +49,20 @@ type Page struct {
 // Part is delimited text that the engine can load: local files of one set of columns. Columns that begin with "_" are the connector's
 // own and are not stored.
 type Part struct {
-	Files     []PartFile
-	Columns   []string
-	Header    bool // the first line is the header
-	Delimiter string
-	EmptyText bool // a quoted empty field is an empty text, not NULL
+	Files      []PartFile
+	Columns    []string
+	Header     bool // the first line is the header
+	Delimiter  string
+	EmptyText  bool // a quoted empty field is an empty text, not NULL
+	CRLF       bool // lines end in CR LF, not in LF
+	LineBreaks bool // a quoted field may hold a line end
 }
 
 // PartFile is one local file and the item whose rows it holds.
 type PartFile struct {
 	Path string
 	Item Item
+	Rows int64 // that it holds, as the connector counted them: the loader must find as many
 }
 
 // Bad is an item of which nothing could be read as rows.

@@ -5,13 +5,19 @@ import (
 	"strings"
 )
 
-// CSV describes delimited text files that share one header.
+// CSV describes delimited text files that share one header. Line ends must be as said, and no line may be longer than the
+// reader's buffer (4 * MaxLine): DuckDB stops at the first, and leaves the other out without a word.
 type CSV struct {
 	Paths     []string
 	Columns   []string // of the header, in its order
 	Header    bool     // the first line is the header, to be skipped
 	Delimiter string   // default ","
 	EmptyText bool     // a quoted empty field is an empty text, not NULL
+	CRLF      bool     // lines end in CR LF, not in LF
+
+	// LineBreaks: a quoted field may hold a line end. DuckDB's parallel scan then guesses where in a file a row begins, and may take text
+	// for rows (1.5.6, measured): such files are read by one thread each.
+	LineBreaks bool
 }
 
 // CSV makes a relation of the files: all columns text as they came, plus _path, the file. An unquoted empty field is NULL. Lines that
@@ -43,6 +49,14 @@ func (c CSV) options(rejects, scans string) string {
 		"columns = {" + strings.Join(types, ", ") + "}",
 		"store_rejects = true", "rejects_limit = 0", "rejects_table = " + Literal(rejects), "rejects_scan = " + Literal(scans),
 		fmt.Sprintf("max_line_size = %d", MaxLine), fmt.Sprintf("buffer_size = %d", 4*MaxLine),
+	}
+	newLine := `'\n'`
+	if c.CRLF {
+		newLine = `'\r\n'`
+	}
+	o = append(o, "new_line = "+newLine) // left to itself, DuckDB takes a CR in a quoted field for a line end
+	if c.LineBreaks {
+		o = append(o, "parallel = false")
 	}
 	if c.EmptyText {
 		o = append(o, "allow_quoted_nulls = false")

@@ -1,20 +1,17 @@
 package files
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/lakestep/lakestep/shared/connector"
-	"github.com/lakestep/lakestep/shared/fault"
 )
 
 // builder turns local files into the parts of a page.
@@ -29,7 +26,7 @@ func (b *builder) add(ctx context.Context, path string, it connector.Item) error
 	if b.stream.Format == "jsonl" {
 		return b.addJSONL(ctx, path, it)
 	}
-	return b.addCSV(path, it)
+	return b.addCSV(ctx, path, it)
 }
 
 func (b *builder) temp(name string) string {
@@ -40,7 +37,7 @@ func (b *builder) temp(name string) string {
 // part is the part of these columns, an existing one where there is one: files of one header are loaded together.
 func (b *builder) part(p connector.Part, f connector.PartFile) {
 	for i, q := range b.page.Parts {
-		if slices.Equal(q.Columns, p.Columns) && q.Header == p.Header {
+		if slices.Equal(q.Columns, p.Columns) && q.Header == p.Header && q.CRLF == p.CRLF && q.LineBreaks == p.LineBreaks {
 			b.page.Parts[i].Files = append(q.Files, f)
 			return
 		}
@@ -49,48 +46,14 @@ func (b *builder) part(p connector.Part, f connector.PartFile) {
 	b.page.Parts = append(b.page.Parts, p)
 }
 
-func (b *builder) addCSV(path string, it connector.Item) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fault.New(fault.Unavailable, "read", it.Key, "%w", err)
-	}
-	defer f.Close()
-	r := csv.NewReader(bufio.NewReader(&bomReader{r: f}))
-	if b.stream.Delimiter != "" {
-		r.Comma = []rune(b.stream.Delimiter)[0]
-	}
-	first, err := r.Read()
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil // an empty file has no rows
-	case err != nil:
-		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Line: 1, Error: "header: " + err.Error()})
-		return nil
-	}
-	columns := first
-	if b.stream.NoHeader {
-		columns = make([]string, len(first))
-		for i := range first {
-			columns[i] = "column_" + strconv.Itoa(i+1)
-		}
-	}
-	columns, err = columnNames(columns)
-	if err != nil {
-		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Line: 1, Text: strings.Join(first, ","), Error: "header: " + err.Error()})
-		return nil
-	}
-	b.part(connector.Part{Columns: columns, Header: !b.stream.NoHeader, Delimiter: b.stream.Delimiter}, connector.PartFile{Path: path, Item: it})
-	return nil
-}
-
-// columnNames makes the names of a file fit for a Delta table: what Parquet readers cannot stand (" ,;{}()\n\t=") becomes "_"; an
+// columnNames makes the names of a file fit for a Delta table: what Parquet readers cannot stand (" ,;{}()=" and control characters) becomes "_"; an
 // empty name is column_N. Names that differ in case only, and names that begin with "_" (lakestep's own), are refused.
 func columnNames(names []string) ([]string, error) {
 	seen := map[string]bool{}
 	out := make([]string, len(names))
 	for i, n := range names {
 		n = strings.Map(func(r rune) rune {
-			if strings.ContainsRune(" ,;{}()\n\r\t=", r) {
+			if strings.ContainsRune(" ,;{}()=", r) || unicode.IsControl(r) {
 				return '_'
 			}
 			return r

@@ -3,7 +3,6 @@ package files
 import (
 	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
 	"io"
 	"os"
@@ -17,37 +16,32 @@ import (
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
-// maxLine is the longest line of a JSON Lines file, in bytes; a longer one is rejected.
-const maxLine = 8 << 20
-
 // addJSONL rewrites a JSON Lines file as delimited text: one column per top-level key, in order of appearance, values as they stand
 // in the file (numbers digit for digit, nested values as JSON text), null as NULL. DuckDB's own JSON reader would pass numbers through
 // a double. Lines that hold no JSON object go to the page's bad lines.
 func (b *builder) addJSONL(ctx context.Context, path string, it connector.Item) error {
 	c := converter{key: it.Key, index: map[string]int{}}
-	out, bad := b.temp("rows.csv"), b.temp("bad.csv")
-	for {
-		late, err := c.run(ctx, path, out, bad)
-		if err != nil {
+	rows, bad := b.temp("rows.csv"), b.temp("bad.csv")
+	var out *output
+	for late := true; late; {
+		var err error
+		if out, late, err = c.run(ctx, path, rows, bad); err != nil {
 			return err
 		}
-		if !late {
-			break
-		}
 	}
-	if c.bad > 0 {
+	if out.bad > 0 {
 		b.page.BadFiles = append(b.page.BadFiles, bad)
 	}
-	if c.rows == 0 {
+	if out.rows == 0 {
 		return nil
 	}
 	columns, err := columnNames(c.columns)
 	if err != nil {
-		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Text: strings.Join(c.columns, ","), Error: "keys: " + err.Error()})
+		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Text: cut([]byte(strings.Join(c.columns, ","))), Error: "keys: " + err.Error()})
 		return nil
 	}
 	columns = append([]string{lineColumn}, columns...)
-	b.part(connector.Part{Columns: columns, EmptyText: true}, connector.PartFile{Path: out, Item: it})
+	b.part(connector.Part{Columns: columns, EmptyText: true, LineBreaks: out.breaks}, connector.PartFile{Path: rows, Item: it, Rows: out.rows})
 	return nil
 }
 
@@ -58,8 +52,7 @@ type converter struct {
 	key     string
 	columns []string
 	index   map[string]int
-	rows    int64
-	bad     int64
+	rows    int64 // of this pass
 	cells   []cell
 }
 
@@ -69,64 +62,59 @@ type cell struct {
 }
 
 // run reads the file once. A key that appears after the first row makes the rest of the pass collect keys only; late then asks for another pass.
-func (c *converter) run(ctx context.Context, path, out, badOut string) (late bool, err error) {
+func (c *converter) run(ctx context.Context, path, rows, bad string) (out *output, late bool, err error) {
 	in, err := os.Open(path)
 	if err != nil {
-		return false, fault.New(fault.Unavailable, "read", c.key, "%w", err)
+		return nil, false, fault.New(fault.Unavailable, "read", c.key, "%w", err)
 	}
 	defer in.Close()
-	of, err := os.Create(out)
-	if err != nil {
-		return false, fault.New(fault.Internal, "convert", c.key, "%w", err)
+	if out, err = newOutput(c.key, rows, bad); err != nil {
+		return nil, false, err
 	}
-	defer of.Close()
-	bf, err := os.Create(badOut)
-	if err != nil {
-		return false, fault.New(fault.Internal, "convert", c.key, "%w", err)
-	}
-	defer bf.Close()
-	rows, bad := bufio.NewWriterSize(of, 1<<20), csv.NewWriter(bf)
-	c.rows, c.bad = 0, 0
+	c.rows = 0
 	lines := bufio.NewReaderSize(&bomReader{r: in}, 1<<20)
 	for n := int64(1); ; n++ {
+		if n%1000 == 0 && ctx.Err() != nil {
+			return nil, false, errors.Join(fault.New(fault.Unavailable, "read", c.key, "%w", ctx.Err()), out.Close())
+		}
 		line, tooLong, err := readLine(lines)
 		if errors.Is(err, io.EOF) {
-			break
+			return out, late, out.Close()
 		}
 		if err != nil {
-			return false, fault.New(fault.Unavailable, "read", c.key, "%w", err)
+			return nil, false, errors.Join(fault.New(fault.Unavailable, "read", c.key, "%w", err), out.Close())
 		}
-		if n%1000 == 0 && ctx.Err() != nil {
-			return false, fault.New(fault.Unavailable, "read", c.key, "%w", ctx.Err())
-		}
-		why := ""
-		if tooLong {
-			why = "the line is longer than " + strconv.Itoa(maxLine) + " bytes; its beginning is kept"
-		} else if strings.TrimSpace(line) == "" {
-			continue
-		} else if why = c.parse(line, &late); why == "" {
-			c.rows++
-			if !late {
-				c.write(rows, n)
-			}
-			continue
-		}
-		c.bad++
-		if err := bad.Write([]string{c.key, strconv.FormatInt(n, 10), strings.ToValidUTF8(line, "\uFFFD"), why}); err != nil {
-			return false, fault.New(fault.Internal, "convert", c.key, "%w", err)
+		if err := c.line(out, n, line, tooLong, &late); err != nil {
+			return nil, false, errors.Join(err, out.Close())
 		}
 	}
-	bad.Flush()
-	if err := errors.Join(rows.Flush(), bad.Error(), of.Close(), bf.Close()); err != nil {
-		return false, fault.New(fault.Internal, "convert", c.key, "%w", err)
+}
+
+func (c *converter) line(out *output, n int64, line string, tooLong bool, late *bool) error {
+	if strings.TrimSpace(line) == "" && !tooLong {
+		return nil
 	}
-	return late, nil
+	why := "the line is longer than " + strconv.Itoa(maxLine) + " bytes; its beginning is kept"
+	if !tooLong {
+		why = c.parse(line, late)
+	}
+	if why != "" {
+		return out.reject(n, []byte(line), why)
+	}
+	c.rows++
+	if *late {
+		return nil
+	}
+	return c.write(out, n, line)
 }
 
 // parse fills the cells from a line; the answer says why it is no row. late is set when it has a key that rows written already lack.
 func (c *converter) parse(line string, late *bool) string {
 	if !utf8.ValidString(line) {
 		return "the line is not UTF-8"
+	}
+	if tooDeep(line) {
+		return "the line nests deeper than " + strconv.Itoa(maxDepth) + " levels"
 	}
 	if !gjson.Valid(line) {
 		return "the line is not JSON"
@@ -159,17 +147,38 @@ func (c *converter) parse(line string, late *bool) string {
 	return ""
 }
 
-func (c *converter) write(w *bufio.Writer, line int64) {
-	w.WriteString(strconv.FormatInt(line, 10))
-	for i := range c.columns {
-		w.WriteByte(',')
-		if i < len(c.cells) && c.cells[i].set {
-			w.WriteByte('"')
-			w.WriteString(strings.ReplaceAll(c.cells[i].text, `"`, `""`))
-			w.WriteByte('"')
+// maxDepth bounds the nesting of a line, as encoding/json does: a checker that recurses would overflow the stack, which nothing catches.
+const maxDepth = 10_000
+
+func tooDeep(line string) bool {
+	depth, text := 0, false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '\\' && text:
+			i++
+		case c == '"':
+			text = !text
+		case !text && (c == '{' || c == '['):
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case !text && (c == '}' || c == ']'):
+			depth--
 		}
 	}
-	w.WriteByte('\n')
+	return false
+}
+
+func (c *converter) write(out *output, n int64, line string) error {
+	out.field(strconv.AppendInt(nil, n, 10), false, ',')
+	for i := range c.columns {
+		if i < len(c.cells) && c.cells[i].set {
+			out.value(c.cells[i].text)
+		} else {
+			out.field(nil, false, ',')
+		}
+	}
+	return out.row(n, []byte(line), false)
 }
 
 // readLine reads up to a newline. Of a line longer than maxLine it gives the first KiB.
