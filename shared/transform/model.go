@@ -1,12 +1,15 @@
 package transform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
@@ -111,9 +114,9 @@ func Compile(ctx context.Context, s *engine.Session, t *pipeline.Table) (delta.S
 	if err != nil {
 		return delta.Schema{}, err
 	}
-	prefix := "CREATE OR REPLACE TEMP VIEW " + modelView + " AS "
-	if err := s.Exec(ctx, prefix+strings.TrimRight(rendered.SQL, " \t\r\n;")+"\n"); err != nil {
-		return delta.Schema{}, modelError(err, len(prefix), rendered, t.Model.File)
+	query := "CREATE OR REPLACE TEMP VIEW " + modelView + " AS\n" + strings.TrimRight(rendered.SQL, blank+";") + "\n"
+	if err := s.Exec(ctx, query); err != nil {
+		return delta.Schema{}, modelError(err, rendered)
 	}
 	schema, err := s.Describe(ctx, "SELECT * FROM "+modelView)
 	if err != nil {
@@ -126,20 +129,23 @@ func Compile(ctx context.Context, s *engine.Session, t *pipeline.Table) (delta.S
 	return schema, compileRules(ctx, s, t, schema)
 }
 
+const blank = " \t\r\n"
+
 var duckLine = regexp.MustCompile(`(?s)\n*LINE (\d+): (.*?)\n( *)\^`)
 
-// modelError gives an error of the engine the place in the model's file: DuckDB prints the line and a caret under the column.
-func modelError(err error, prefix int, r pipeline.Rendered, file string) error {
-	m := duckLine.FindStringSubmatch(err.Error())
-	if m == nil {
-		return fault.New(fault.KindOf(err), "compile", file, "%w", err)
+// modelError gives an error of the engine the place in the model's file: DuckDB prints the line and a caret under the column. The model
+// begins on line 2 of the statement. An error without a line is one of the whole, or of its end.
+func modelError(err error, r pipeline.Rendered) error {
+	pos := r.Origin(1, 1)
+	if strings.Contains(err.Error(), "at end of input") {
+		pos = r.OriginOffset(len(strings.TrimRight(r.SQL, blank)))
 	}
-	line, aerr := strconv.Atoi(m[1])
-	if aerr != nil {
-		return fault.New(fault.KindOf(err), "compile", file, "%w", err)
+	if m := duckLine.FindStringSubmatch(err.Error()); m != nil {
+		if line, aerr := strconv.Atoi(m[1]); aerr == nil {
+			pos = r.Origin(line-1, columnOf(r.SQL, line-1, m[2], len(m[3])-len("LINE "+m[1]+": ")))
+		}
 	}
-	column := columnOf(r.SQL, line, prefix, m[2], len(m[3])-len("LINE "+m[1]+": "))
-	return fault.New(fault.InvalidInput, "compile", r.Origin(line, column).String(), "%w", short(err)).WithHint("%s", candidates(err))
+	return fault.New(fault.KindOf(err), "compile", pos.String(), "%w", short(err)).WithHint("%s", cmp.Or(candidates(err), fault.HintOf(err)))
 }
 
 var duckCandidates = regexp.MustCompile(`Candidate bindings: (.*)`)
@@ -152,28 +158,39 @@ func candidates(err error) string {
 	return ""
 }
 
-// columnOf finds the column in the SQL: DuckDB shows long lines cut, with dots where something is left out.
-func columnOf(sql string, line, prefix int, shown string, caret int) int {
+// columnOf finds the column, in characters from 1, of a caret under what DuckDB shows of a line: a long one is cut, with dots where
+// something is left out, and the caret counts the cells of a terminal.
+func columnOf(sql string, line int, shown string, caret int) int {
 	lines := strings.Split(sql, "\n")
-	if line > len(lines) {
+	if line < 1 || line > len(lines) {
 		return 1
-	}
-	whole := lines[line-1]
-	if line == 1 {
-		whole = strings.Repeat(" ", prefix) + whole
-		shown = strings.Replace(shown, "CREATE OR REPLACE TEMP VIEW "+modelView+" AS ", strings.Repeat(" ", prefix), 1)
 	}
 	text := strings.TrimPrefix(shown, "...")
 	caret -= len(shown) - len(text)
-	at := strings.Index(whole, strings.TrimSuffix(text, "..."))
-	if at < 0 || caret < 0 {
+	before, _, found := strings.Cut(lines[line-1], strings.TrimSuffix(text, "..."))
+	if !found {
 		return 1
 	}
-	column := at + caret
-	if line == 1 {
-		column -= prefix
+	column := 1 + utf8.RuneCountInString(before)
+	for _, c := range text {
+		if caret <= 0 {
+			break
+		}
+		caret -= cells(c)
+		column++
 	}
-	return max(1, column+1)
+	return column
+}
+
+// cells is the width of a character in a terminal: two for those of East Asia and for pictures, none for marks over the one before.
+func cells(c rune) int {
+	switch {
+	case unicode.In(c, unicode.Mn, unicode.Me):
+		return 0
+	case c >= 0x1100 && unicode.In(c, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul), c >= 0xFF01 && c <= 0xFF60, c >= 0x1F300 && c <= 0x1FAFF:
+		return 2
+	}
+	return 1
 }
 
 // short is the first line of an engine's error, without its source excerpt.

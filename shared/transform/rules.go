@@ -18,6 +18,9 @@ import (
 // model's result too.
 func compileRules(ctx context.Context, s *engine.Session, t *pipeline.Table, model delta.Schema) error {
 	columns := materialize.Columns(t, withoutRow(model))
+	if err := checkColumns(t, columns); err != nil {
+		return err
+	}
 	table, err := empty(columns, false)
 	if err != nil {
 		return err
@@ -29,7 +32,11 @@ func compileRules(ctx context.Context, s *engine.Session, t *pipeline.Table, mod
 			from = []string{modelView, table}
 		}
 		for _, rows := range from {
-			if _, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT ((%s) IS TRUE) FROM %s", r.Expr, rows)); err != nil {
+			described, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT (%s) FROM %s", r.Expr, rows))
+			if err == nil {
+				err = condition(described[0][1])
+			}
+			if err != nil {
 				return fault.New(fault.InvalidInput, "compile", r.Pos.String(), "rule %s: %w", r.Name, short(err))
 			}
 		}
@@ -57,7 +64,11 @@ func compileTest(ctx context.Context, s *engine.Session, test pipeline.Test, col
 				WithHint("make it exact: CAST(%s AS DECIMAL(18, 2))", test.Expr)
 		}
 	case test.Expr != "":
-		if _, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT count(*), coalesce((%s), false) FROM %s", test.Expr, table)); err != nil {
+		described, err := s.Strings(ctx, fmt.Sprintf("DESCRIBE SELECT (%s), count(*) FROM %s", test.Expr, table))
+		if err == nil {
+			err = condition(described[0][1])
+		}
+		if err != nil {
 			return wrong("%w", short(err))
 		}
 	case !test.FromContract: // the contract's own columns are held against it as a whole
@@ -68,6 +79,39 @@ func compileTest(ctx context.Context, s *engine.Session, test pipeline.Test, col
 		for _, name := range names {
 			if !slices.ContainsFunc(columns.Fields, func(f delta.Field) bool { return strings.EqualFold(f.Name, name) }) {
 				return wrong("the table has no column %q", name).WithHint("%s", document.DidYouMean(name, fieldNames(columns)))
+			}
+		}
+	}
+	return nil
+}
+
+// condition refuses an expression that is not true or false.
+func condition(typ string) error {
+	if typ != "BOOLEAN" {
+		return fmt.Errorf("it is %s, not true or false", typ)
+	}
+	return nil
+}
+
+// checkColumns checks the columns that the declaration names: the model must give them, and not those that the materialization adds.
+func checkColumns(t *pipeline.Table, columns delta.Schema) error {
+	wrong := func(hint, format string, args ...any) error {
+		return fault.New(fault.InvalidInput, "compile", t.Pos.String(), format, args...).WithHint("%s", hint)
+	}
+	names := map[string]bool{}
+	for _, f := range columns.Fields {
+		if names[strings.ToLower(f.Name)] {
+			return wrong("take it out of "+t.Model.File, "%s has two columns %q", t.FullName(), f.Name)
+		}
+		names[strings.ToLower(f.Name)] = true
+	}
+	for _, key := range []struct {
+		what  string
+		names []string
+	}{{"unique_key", t.UniqueKey}, {"sequence_by", []string{t.SequenceBy}}, {"tracked_columns", t.TrackedColumns}} {
+		for _, name := range key.names {
+			if name != "" && !names[strings.ToLower(name)] {
+				return wrong(document.DidYouMean(name, fieldNames(columns)), "%s %q is no column of %s", key.what, name, t.Model.File)
 			}
 		}
 	}
