@@ -141,7 +141,10 @@ func rows(a delta.Add) (int64, error) {
 
 // query gives the table's columns for the rows of a part: those that it lacks are NULL.
 func (l *loader) query(stored []string, rows, items string) string {
-	selected := []string{engine.Idents(stored)}
+	selected := make([]string, len(stored))
+	for i, c := range stored {
+		selected[i] = "r." + engine.Ident(c)
+	}
 	for _, f := range l.schema.Fields {
 		if !slices.Contains(stored, f.Name) && !isOwn(f.Name) {
 			selected = append(selected, "NULL AS "+engine.Ident(f.Name))

@@ -26,7 +26,7 @@ type CSV struct {
 func (s *Session) CSV(c CSV) (relation, rejects string) {
 	s.seq++
 	errs, scans := fmt.Sprintf("rejects_%d", s.seq), fmt.Sprintf("scans_%d", s.seq)
-	relation = fmt.Sprintf("(SELECT %s, filename AS _path FROM read_csv(%s, %s))", Idents(c.Columns), Literals(c.Paths), c.options(errs, scans))
+	relation = fmt.Sprintf("(SELECT %s, _path FROM read_csv(%s, %s))", Idents(c.Columns), exactly(c.Paths), c.options(errs, scans))
 	rejects = fmt.Sprintf(`(
 		SELECT f.file_path AS path, e.line::BIGINT AS line, any_value(e.csv_line) AS raw_text,
 		       string_agg(DISTINCT lower(e.error_type::VARCHAR) || coalesce(' at ' || e.column_name, '') || ': ' || e.error_message, '; ') AS error
@@ -44,7 +44,7 @@ func (c CSV) options(rejects, scans string) string {
 		types[i] = Literal(n) + ": 'VARCHAR'"
 	}
 	o := []string{
-		"auto_detect = false", "filename = true", fmt.Sprintf("header = %t", c.Header),
+		"auto_detect = false", "filename = '_path'", "hive_partitioning = false", "compression = 'none'", fmt.Sprintf("header = %t", c.Header),
 		"delim = " + Literal(delim), "quote = '\"'", "escape = '\"'",
 		"columns = {" + strings.Join(types, ", ") + "}",
 		"store_rejects = true", "rejects_limit = 0", "rejects_table = " + Literal(rejects), "rejects_scan = " + Literal(scans),

@@ -69,7 +69,7 @@ func (s *Session) Relation(ctx context.Context, sc Scan) (string, error) {
 	if len(paths) == 0 {
 		return fmt.Sprintf("(SELECT %s WHERE false)", strings.Join(columns, ", ")), nil
 	}
-	return fmt.Sprintf("(SELECT %s FROM read_parquet(%s, union_by_name = true))", strings.Join(columns, ", "), Literals(paths)), nil
+	return fmt.Sprintf("(SELECT %s FROM %s)", strings.Join(columns, ", "), parquet(paths)), nil
 }
 
 func (sc Scan) columns(present map[string]bool) ([]string, error) {
@@ -125,7 +125,7 @@ func (s *Session) parquetColumns(ctx context.Context, paths []string) (map[strin
 	if len(paths) == 0 {
 		return present, nil
 	}
-	rows, err := s.Strings(ctx, fmt.Sprintf("SELECT column_name FROM (DESCRIBE SELECT * FROM read_parquet(%s, union_by_name = true))", Literals(paths)))
+	rows, err := s.Strings(ctx, "SELECT column_name FROM (DESCRIBE SELECT * FROM "+parquet(paths)+")")
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +133,28 @@ func (s *Session) parquetColumns(ctx context.Context, paths []string) (map[strin
 		present[r[0]] = true
 	}
 	return present, nil
+}
+
+// parquet is the relation of Parquet files: columns come from the files and the log, never from the names of folders.
+func parquet(paths []string) string {
+	return "read_parquet(" + exactly(paths) + ", union_by_name = true, hive_partitioning = false)"
+}
+
+// globs are the characters that DuckDB takes for patterns in a file's name; in brackets each stands for itself.
+var globs = strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]")
+
+// exactly is a list of paths that DuckDB reads as the names that they are.
+func exactly(paths []string) string {
+	escaped := make([]string, len(paths))
+	for i, p := range paths {
+		escaped[i] = globs.Replace(p)
+	}
+	return Literals(escaped)
+}
+
+// Reserved tells whether a column's name would hide one of DuckDB's own columns of a Parquet file, by which rows are found again.
+func Reserved(column string) bool {
+	return strings.EqualFold(column, "file_row_number") || strings.EqualFold(column, "file_index") || strings.EqualFold(column, "filename")
 }
 
 // local makes an object a file of this machine.

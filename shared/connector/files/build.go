@@ -46,9 +46,10 @@ func (b *builder) part(p connector.Part, f connector.PartFile) {
 	b.page.Parts = append(b.page.Parts, p)
 }
 
-// columnNames makes the names of a file fit for a Delta table: what Parquet readers cannot stand (" ,;{}()=" and control characters) becomes "_"; an
-// empty name is column_N. Names that differ in case only, and names that begin with "_" (lakestep's own), are refused.
-func columnNames(names []string) ([]string, error) {
+// columnNames makes the names of a file fit for a Delta table. What Parquet readers cannot stand (" ,;{}()=" and control characters) becomes
+// "_"; an empty name is column_N; one that begins with "_" (lakestep's own do) or is the engine's own gets an "x" before it; of names that
+// differ in case only, the later ones get a number behind.
+func columnNames(names []string) []string {
 	seen := map[string]bool{}
 	out := make([]string, len(names))
 	for i, n := range names {
@@ -58,20 +59,25 @@ func columnNames(names []string) ([]string, error) {
 			}
 			return r
 		}, strings.TrimSpace(n))
-		if n == "" {
+		switch {
+		case n == "":
 			n = "column_" + strconv.Itoa(i+1)
+		case strings.HasPrefix(n, "_"):
+			n = "x" + n
+		case slices.Contains(engineColumns, strings.ToLower(n)):
+			n = "x_" + n
 		}
-		if strings.HasPrefix(n, "_") {
-			return nil, fmt.Errorf("column %q: names that begin with _ are lakestep's own", n)
-		}
-		if seen[strings.ToLower(n)] {
-			return nil, fmt.Errorf("column %q stands twice (case does not count)", n)
-		}
-		seen[strings.ToLower(n)] = true
 		out[i] = n
+		for k := 2; seen[strings.ToLower(out[i])]; k++ {
+			out[i] = n + "_" + strconv.Itoa(k)
+		}
+		seen[strings.ToLower(out[i])] = true
 	}
-	return out, nil
+	return out
 }
+
+// engineColumns are columns that the SQL engine gives every file: a stored column of that name would hide them.
+var engineColumns = []string{"file_row_number", "file_index", "filename"}
 
 // bomReader drops a UTF-8 byte order mark.
 type bomReader struct {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -144,7 +145,7 @@ func (s *Source) take(ctx context.Context, st stream, seen connector.Position, l
 func (s *Source) fetch(ctx context.Context, it *connector.Item, temp string) (string, error) {
 	r, err := s.store.Open(ctx, it.Key, store.Range{})
 	if err != nil {
-		return "", err
+		return "", moved(it.Key, err)
 	}
 	defer r.Close()
 	digest := sha256.New()
@@ -178,13 +179,21 @@ func (s *Source) verify(ctx context.Context, items []connector.Item) error {
 	for _, it := range items {
 		o, err := s.store.Stat(ctx, it.Key)
 		if err != nil {
-			return err
+			return moved(it.Key, err)
 		}
 		if o.Size != it.Size || o.ETag != it.ETag {
 			return changed(it.Key)
 		}
 	}
 	return nil
+}
+
+// moved makes a file that is gone one that changed: the step looks again.
+func moved(key string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return changed(key)
+	}
+	return err
 }
 
 func changed(key string) error {

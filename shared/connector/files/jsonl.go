@@ -35,12 +35,7 @@ func (b *builder) addJSONL(ctx context.Context, path string, it connector.Item) 
 	if out.rows == 0 {
 		return nil
 	}
-	columns, err := columnNames(c.columns)
-	if err != nil {
-		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Text: cut([]byte(strings.Join(c.columns, ","))), Error: "keys: " + err.Error()})
-		return nil
-	}
-	columns = append([]string{lineColumn}, columns...)
+	columns := append([]string{lineColumn}, columnNames(c.columns)...)
 	b.part(connector.Part{Columns: columns, EmptyText: true, LineBreaks: out.breaks}, connector.PartFile{Path: rows, Item: it, Rows: out.rows})
 	return nil
 }
