@@ -18,12 +18,19 @@ const Reason = "reason"
 func (j *job) refuse(ctx context.Context, d *lake.Decision) (int64, error) {
 	source := j.Table.Model.Changes[0]
 	received := viewName("changes", source)
-	var in, out, distinct int64
+	var in, out, distinct, known int64
 	if err := j.session.Row(ctx, "SELECT count(*) FROM "+received, &in); err != nil {
 		return 0, err
 	}
 	if err := j.session.Row(ctx, "SELECT count(*), count(DISTINCT _row) FROM "+typedRows, &out, &distinct); err != nil {
 		return 0, err
+	}
+	if err := j.session.Row(ctx, fmt.Sprintf("SELECT count(*) FROM %s SEMI JOIN %s USING (_row)", typedRows, received), &known); err != nil {
+		return 0, err
+	}
+	if known != out {
+		return 0, fault.New(fault.InvalidInput, "run", j.Table.Model.File, "%d of %d rows have a _row that no received row has", out-known, out).
+			WithHint("pass _row of {{ changes }} on as it is")
 	}
 	if out != distinct {
 		return 0, fault.New(fault.InvalidInput, "run", j.Table.Model.File, "%d rows come from %d received rows: a silver model gives one row for each", out, distinct).
