@@ -2,7 +2,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 RUN_CMD ?= bin/lakestep sample && bin/lakestep run
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test/long lint clean
+.PHONY: help build run test test/long lint clean clean/data
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,9 +19,9 @@ test: ## vet, format, all Go tests, the state machines; installs the tests' tool
 	@tools/setup.sh
 	@tools/test.sh
 
-test/long: ## the long tests, the race detector, a minute of each fuzz target
-	@tools/need.sh test
-	@tools/setup.sh
+test/long: ## the long tests, with Spark; the race detector; a minute of each fuzz target
+	@tools/need.sh long
+	@tools/setup.sh long
 	@tools/test.sh long
 
 lint: ## golangci-lint, when it is installed (the layers and sizes are also checked by `make test`)
@@ -30,3 +30,6 @@ lint: ## golangci-lint, when it is installed (the layers and sizes are also chec
 
 clean: ## remove what was built, and the tests' tools
 	rm -rf bin .tools
+
+clean/data: ## remove what `make run` made: lake/ and landing/
+	rm -rf lake landing

@@ -1,5 +1,5 @@
 """Reads `go test -json` from stdin and prints what a person needs: a line per package with tests, all of a failed test's
-output, and each reason for which tests were skipped. Exit code 1 when anything failed."""
+output, and adds each reason for which tests were skipped to the file named by the argument. Exit code 1 when anything failed."""
 import collections
 import json
 import sys
@@ -49,6 +49,7 @@ for line in sys.stdin:
     sys.stdout.flush()
 
 print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped")
-for why, n in skips.most_common():
-    print(f"SKIPPED ({n}): {why}")
+with open(sys.argv[1], "a") as f:
+    for why, n in skips.most_common():
+        f.write(f"SKIPPED ({n}): {why}\n")
 sys.exit(1 if failed else 0)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what must be installed on this machine: `need.sh build` for building and running lakestep, `need.sh test`
-# for the tests as well. For all that is missing it prints one line that installs it on Debian and Ubuntu.
+# for the tests as well, `need.sh long` for the long tests, which run Spark. For all that is missing it prints one line that installs it on Debian and Ubuntu.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,15 +30,21 @@ go_ok() {
 compiler() { have g++ || have clang++; }
 venv() { python3 -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 10)'; }
 node_ok() { have npm && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; }
+java_ok() { java -version 2>&1 | grep -qE 'version "(1[7-9]|2[0-9])'; }
 
 need git git have git
 need make make have make
 need "a C++ compiler" g++ compiler
 need "go $want_go" "" go_ok
-if [ "$mode" = test ]; then
+if [ "$mode" != build ]; then
 	need "python 3.10 with venv" "python3 python3-venv" venv
 	need "node 18 with npm" "nodejs npm" node_ok
 fi
+if [ "$mode" = long ]; then
+	need "java 17" openjdk-17-jre-headless java_ok
+	need maven maven have mvn
+fi
+
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 list=$(printf ', %s' "${missing[@]}")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt and the npm
-# tools of package.json. A stamp with the digest of what was asked for makes the next call instant.
+# tools of package.json; with `setup.sh long` also Spark with Delta's jars. A stamp with the digest of what was asked for makes the
+# next call instant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .tools
@@ -29,4 +30,15 @@ if [ "$(cat .tools/npm/stamp 2>/dev/null)" != "$want" ]; then
 	cp tools/package.json tools/package-lock.json .tools/npm/
 	npm ci --prefix .tools/npm --no-audit --no-fund --loglevel=error
 	echo "$want" >.tools/npm/stamp
+fi
+
+[ "${1:-}" = long ] || exit 0
+want=$({ "$python" --version; cat tools/spark/requirements.txt tools/spark/pom.xml; pwd; } | stamp -)
+if [ "$(cat .tools/spark/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing Spark and Delta's jars into .tools/spark"
+	rm -rf .tools/spark
+	"$python" -m venv .tools/spark/venv
+	.tools/spark/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r tools/spark/requirements.txt
+	mvn --quiet --batch-mode -Dstyle.color=never -f tools/spark/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/.tools/spark/jars"
+	echo "$want" >.tools/spark/stamp
 fi

@@ -7,6 +7,8 @@ export LAKESTEP_TEST_PYTHON=$PWD/.tools/venv/bin/python
 export LAKESTEP_ASL_VALIDATOR=$PWD/.tools/npm/node_modules/.bin/asl-validator
 
 report="" failed=0
+skipped=$(mktemp)
+trap 'rm -f "$skipped"' EXIT
 suite() { # name, command
 	local name=$1 start=$SECONDS result=ok
 	shift
@@ -21,7 +23,7 @@ gofmt_clean() {
 	[ -z "$files" ] || { echo "not formatted (run gofmt -w): $files" | tr '\n' ' '; echo; return 1; }
 }
 
-go_test() { go test -json "$@" | "$LAKESTEP_TEST_PYTHON" tools/gotest.py; }
+go_test() { go test -json "$@" | "$LAKESTEP_TEST_PYTHON" tools/gotest.py "$skipped"; }
 
 state_machines() {
 	local f n=0
@@ -52,7 +54,7 @@ case "${1:-}" in
 	suite "asl-validator" state_machines
 	;;
 long)
-	export LAKESTEP_LONG=1
+	export LAKESTEP_LONG=1 LAKESTEP_TEST_SPARK=$PWD/.tools/spark
 	suite "go test, long" go_test -count=1 -timeout 60m ./...
 	unset LAKESTEP_LONG
 	suite "go test -race" go_test -race -count=1 -timeout 60m ./...
@@ -64,4 +66,8 @@ long)
 	;;
 esac
 printf '\n%s' "$report"
+if [ -s "$skipped" ]; then
+	printf '\nNot everything was tested:\n'
+	sort -u "$skipped"
+fi
 exit $failed
