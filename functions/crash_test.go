@@ -3,12 +3,14 @@ package functions_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/lakestep/lakestep/shared/asl"
 	"github.com/lakestep/lakestep/shared/step"
 	"github.com/lakestep/lakestep/shared/store/inject"
 )
@@ -115,7 +117,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	l := newLab(t)
 	stages(t, l, func(st stage) {
 		t.Logf("%s: %d operations", st.name, len(st.ops))
-		for _, p := range st.places(9) {
+		for _, p := range st.places(4) {
 			for _, resume := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s/%d %s/applied=%v/resume=%v", st.name, p.at, st.ops[p.at-1], p.applied, resume), func(t *testing.T) {
 					s := st.crash(t, p, resume)
@@ -127,11 +129,22 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	})
 }
 
+// delta-rs reads what crashed runs left, too.
+func TestCrashedLakesByDeltaRS(t *testing.T) {
+	l := newLab(t)
+	last := l.site(t)
+	stages(t, l, func(st stage) {
+		writes := st.places(2)
+		last = st.crash(t, writes[len(writes)-1], true)
+	})
+	last.otherReader()
+}
+
 // An operation that fails, or succeeds without saying so, is no reason for a run to fail: the step is repeated.
 func TestTroubleAtEveryOperation(t *testing.T) {
 	l := newLab(t)
 	stages(t, l, func(st stage) {
-		for _, p := range st.places(9) {
+		for _, p := range st.places(4) {
 			t.Run(fmt.Sprintf("%s/%d %s/applied=%v", st.name, p.at, st.ops[p.at-1], p.applied), func(t *testing.T) {
 				plan := inject.Plan{FailAt: p.at}
 				if p.applied {
@@ -150,3 +163,28 @@ func TestTroubleAtEveryOperation(t *testing.T) {
 		}
 	})
 }
+
+// An operation that fails for good fails the run, and says so; when the cause is mended, the next run makes it good.
+func TestFailureAtEveryOperation(t *testing.T) {
+	l := newLab(t)
+	stages(t, l, func(st stage) {
+		for _, p := range st.places(4) {
+			if p.applied {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%d %s", st.name, p.at, st.ops[p.at-1]), func(t *testing.T) {
+				s := st.before.copy(t)
+				in := inject.New(inject.Plan{FailAt: p.at, Err: errBroken})
+				out, err := s.program(settings{wrap: in.Wrap}).start(t.Context(), "run")
+				if err == nil && out.Status == asl.Failed && !strings.Contains(out.Cause, errBroken.Error()) {
+					t.Errorf("the run failed of something else: %s %s", out.Error, out.Cause)
+				}
+				s.mustRun("again")
+				s.equal(st.after)
+				s.nothingNew()
+			})
+		}
+	})
+}
+
+var errBroken = errors.New("the disk is broken")

@@ -3,14 +3,15 @@
 package functions_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,58 +69,14 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
-// land writes the files of a batch: new rows, newer and older versions of known ones, rows that the rules refuse, lines that hold no row.
+// land copies a batch to the landing folder: new rows, newer and older versions of known ones, rows that the rules refuse, lines that hold
+// no row.
 func (l *lab) land(batch int) {
 	l.t.Helper()
-	for name, text := range shopFiles(batch, 12) {
-		path := filepath.Join(l.landing, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			l.t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			l.t.Fatal(err)
-		}
+	name := fmt.Sprint("batch-", batch)
+	if err := os.CopyFS(filepath.Join(l.landing, name), os.DirFS(filepath.Join("testdata/shop/landing", name))); err != nil {
+		l.t.Fatal(err)
 	}
-}
-
-// shopFiles are the landing files of a batch (from 1), with n rows each.
-func shopFiles(batch, n int) map[string]string {
-	day := time.Date(2026, 3, batch*2, 0, 0, 0, 0, time.UTC)
-	out := map[string]string{}
-	for file := range 2 {
-		var orders strings.Builder
-		orders.WriteString("order_id,customer_id,quantity,price,updated_at\n")
-		for i := range n {
-			id := (batch-1)*n/2 + file*n/2 + i // half of the ids were in the file or batch before
-			at := day.Add(time.Duration(file)*time.Hour + time.Duration(i)*time.Second)
-			quantity, customer := fmt.Sprint(1+(i*7+file+batch)%5), fmt.Sprintf("C%d", id%5)
-			switch i % 12 {
-			case 3:
-				quantity = "none"
-			case 5:
-				customer = ""
-			case 7:
-				at = at.AddDate(0, 0, -3) // stale when the id is known
-			case 9:
-				orders.WriteString("a,line,of,too,many,values,here\n")
-			}
-			fmt.Fprintf(&orders, "%d,%s,%s,%d.%02d,%s\n", id, customer, quantity, 10+i, i*3%100, at.Format("2006-01-02 15:04:05"))
-		}
-		out[fmt.Sprintf("batch-%d/orders/%c.csv", batch, 'a'+file)] = orders.String()
-	}
-	var customers strings.Builder
-	for i := range n {
-		email := fmt.Sprintf("c%d.%d@example.org", i, batch*(i%3)) // every third stays as it was
-		if i%12 == 10 {
-			email = "none"
-		}
-		fmt.Fprintf(&customers, `{"customer_id":"C%d","email":%q,"city":"City %d","updated_at":%q}`+"\n", i+(batch-1)*(n/4), email, i%4, day.Add(time.Duration(i)*time.Second).Format("2006-01-02 15:04:05"))
-		if i%12 == 4 {
-			customers.WriteString("no JSON\n")
-		}
-	}
-	out[fmt.Sprintf("batch-%d/customers/all.jsonl", batch)] = customers.String()
-	return out
 }
 
 // site is one lake.
@@ -152,11 +109,10 @@ func (s *site) copy(t testing.TB) *site {
 
 // program is one life of a program that works on the lake, from its start to its death.
 type program struct {
-	site    *site
-	lake    *lake.Lake
-	steps   step.Set
-	runner  *local.Runner
-	observe func(local.Event)
+	site   *site
+	lake   *lake.Lake
+	steps  step.Set
+	runner *local.Runner
 }
 
 // settings are what differs from an undisturbed program.
@@ -304,6 +260,29 @@ func (s *site) equal(want state) {
 		s.t.Errorf("the lake differs from that of an undisturbed run (-want +got):\n%s", diff)
 	}
 	s.balanced(got)
+}
+
+// otherReader holds the rows that delta-rs finds in the tables against those that we find.
+func (s *site) otherReader() {
+	s.t.Helper()
+	python := os.Getenv("LAKESTEP_TEST_PYTHON")
+	if python == "" {
+		s.t.Skip("SKIPPED: LAKESTEP_TEST_PYTHON is not set, so delta-rs is not asked (make test sets it)")
+	}
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(s.t.Context(), python, append([]string{"testdata/read_delta.py", s.folder}, shopTables()...)...)
+	cmd.Stderr = &stderr
+	raw, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("delta-rs: %v\n%s", err, stderr.String())
+	}
+	var got state
+	if err := json.Unmarshal(raw, &got); err != nil {
+		s.t.Fatal(err)
+	}
+	if diff := cmp.Diff(s.state(), got); diff != "" {
+		s.t.Errorf("delta-rs reads otherwise (-we +delta-rs):\n%s", diff)
+	}
 }
 
 // balanced holds the counts of all decisions against the rows that are there: silver read each raw row once, and what was refused is in the

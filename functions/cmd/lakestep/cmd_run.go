@@ -128,14 +128,9 @@ func (o *runOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	lock := newLock(folder)
-	for {
-		locked, err := lock.take()
-		if err != nil {
-			return err
-		}
-		if !locked {
-			return o.busy(s, lock)
-		}
+	locked, err := o.enter(lock)
+	looked := false
+	for ; locked && err == nil; locked, err = lock.take() { // another run that has it looks at what this one was asked to
 		err = o.once(ctx, s, l, folder, bundle)
 		again, rerr := lock.release()
 		if err != nil || rerr != nil {
@@ -149,19 +144,28 @@ func (o *runOptions) run(ctx context.Context, s streams) error {
 		if bundle, _, err = o.load(o.dir); err != nil {
 			return err
 		}
+		looked = true
 	}
+	if err == nil && !looked {
+		fmt.Fprintln(s.err, "Another run on this lake is active; it will look again when it is done.")
+		return errReported{exitBusy}
+	}
+	return err
 }
 
-// busy leaves word for the active run to look again.
-func (o *runOptions) busy(s streams, lock *runLock) error {
+// enter takes the lock, or leaves word for the active run to look again.
+func (o *runOptions) enter(lock *runLock) (bool, error) {
+	locked, err := lock.take()
+	if locked || err != nil {
+		return locked, err
+	}
 	if len(o.waive)+len(o.quarantine) > 0 || o.resume != "" {
-		return fault.New(fault.Unavailable, "start", "run", "another run on this lake is active").WithHint("wait for it to end, and say this again")
+		return false, fault.New(fault.Unavailable, "start", "run", "another run on this lake is active").WithHint("wait for it to end, and say this again")
 	}
 	if err := lock.mark(); err != nil {
-		return err
+		return false, err
 	}
-	fmt.Fprintln(s.err, "Another run on this lake is active; it will look again when it is done.")
-	return errReported{exitBusy}
+	return lock.take() // the active run may have looked for the mark just before it was made
 }
 
 // once runs the state machine once.
@@ -324,7 +328,8 @@ func (r *runLock) mark() error {
 	return nil
 }
 
-// release unlocks, and tells whether a run was asked for meanwhile. It looks after unlocking: who marks later finds the lock free.
+// release unlocks, and tells whether a run was asked for meanwhile. It looks after unlocking: who marks later finds the lock free when it
+// tries once more.
 func (r *runLock) release() (again bool, err error) {
 	if err := r.lock.Unlock(); err != nil {
 		return false, fault.New(fault.Unavailable, "unlock", r.lock.Path(), "%w", err)
