@@ -22,7 +22,8 @@ type progress struct {
 	w       io.Writer
 	live    bool
 	quiet   bool
-	width   int
+	width   int // of the terminal
+	height  int
 	drawn   int // lines on the screen
 	rows    map[string]*progressRow
 	order   []string
@@ -66,8 +67,8 @@ type stepResult struct {
 func newProgress(s streams) *progress {
 	p := &progress{w: s.err, rows: map[string]*progressRow{}, quiet: s.json, done: make(chan struct{}), started: time.Now()}
 	if f, ok := s.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !s.json {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 60 {
-			p.live, p.width = true, w
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w >= 60 && h >= 5 {
+			p.live, p.width, p.height = true, w, h
 		}
 	}
 	return p
@@ -243,6 +244,7 @@ func (p *progress) draw() {
 		w.AppendRow(table.Row{name, state, blankZero(r.read), strings.TrimSuffix(r.rate, " rows/s"), blankZero(r.quarantined), r.score, fmt.Sprintf("%.1f", spent.Seconds())})
 	}
 	lines := strings.Split(w.Render(), "\n")
+	lines = lines[max(0, len(lines)-p.height+1):] // what has scrolled away cannot be written over
 	var b strings.Builder
 	if p.drawn > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", p.drawn)
