@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/lake/laketest"
@@ -380,4 +381,8 @@ func only(m map[string]int, prefix string) map[string]int {
 		}
 	}
 	return out
+}
+
+func operation(attempt int64) delta.Operation {
+	return delta.Operation{Name: "WRITE", Parameters: map[string]any{"mode": "Append"}, Attempt: attempt}
 }
