@@ -88,6 +88,9 @@ func TestLiveDisplay(t *testing.T) {
 					t.Errorf("table %d is there %d times:\n%s", i, n, screenful)
 				}
 			}
+			if len(term.lines) > tables+3 {
+				t.Errorf("%d lines have scrolled away", len(term.lines)-height)
+			}
 			if !strings.Contains(screenful, "failed") || strings.Contains(screenful, "...") {
 				t.Errorf("last state:\n%s", screenful)
 			}
