@@ -120,7 +120,11 @@ func (s *Session) Close() error {
 	if errors.Is(err, driver.ErrBadConn) {
 		err = nil
 	}
-	return errors.Join(err, s.conn.Close(), os.RemoveAll(s.dir))
+	closed := s.conn.Close()
+	if errors.Is(closed, sql.ErrConnDone) { // as it should be after a bad connection
+		closed = nil
+	}
+	return errors.Join(err, closed, os.RemoveAll(s.dir))
 }
 
 // TempFile is a fresh path in the session's folder.
@@ -199,7 +203,7 @@ func classify(err error, op, object string) error {
 	}
 	switch de.Type {
 	case duckdb.ErrorTypeInterrupt:
-		return fault.New(fault.Unavailable, op, object, "interrupted: %w", context.Canceled)
+		return fault.New(fault.Unavailable, op, object, "%w: %w", context.Canceled, err)
 	case duckdb.ErrorTypeOutOfMemory:
 		return fault.New(fault.InvalidInput, op, object, "%w", err).
 			WithHint("give the step more memory (--memory, or the function's size), or make its batch smaller")

@@ -29,6 +29,7 @@ type Target struct {
 	Schema  delta.Schema
 	Attempt int64
 	Now     time.Time // becomes the files' modification time in the log
+	Bytes   int64     // at which a new file begins; 0: 128 MiB
 	Folder  string    // under the table: "" for data files, "_change_data" for the change data feed
 }
 
@@ -48,9 +49,13 @@ func (s *Session) Write(ctx context.Context, t Target, query string) ([]delta.Ad
 		}
 		columns[i] = fmt.Sprintf("CAST(%s AS %s) AS %s", Ident(f.Name), typ, Ident(f.Name))
 	}
+	size := t.Bytes
+	if size == 0 {
+		size = fileBytes
+	}
 	rows, err := s.Query(ctx, fmt.Sprintf(
 		"COPY (SELECT %s FROM (%s)) TO %s (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FILENAME_PATTERN 'part-{uuid}', APPEND, FILE_SIZE_BYTES %d)",
-		strings.Join(columns, ", "), query, Literal(dir), fileBytes))
+		strings.Join(columns, ", "), query, Literal(dir), size))
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +182,11 @@ func statValue(t delta.Primitive, s string) (any, error) {
 		return v, nil
 	}
 	if _, _, ok := t.DecimalParts(); ok {
+		if digits, negative := strings.CutPrefix(s, "-"); strings.HasPrefix(digits, ".") { // as DuckDB writes a decimal without integer digits
+			if s = "0" + digits; negative {
+				s = "-" + s
+			}
+		}
 		return json.Number(s), nil
 	}
 	return nil, nil
