@@ -100,7 +100,7 @@ func (o Options) run(ctx context.Context, in Input) (Output, error) {
 	if len(page.Items) == 0 {
 		return Output{Table: in.Table, Status: "unchanged", Version: table.Snap.Version()}, nil
 	}
-	l := &loader{Options: o, in: in, declare: declare, table: table, session: session, dir: dir, attempt: o.Lake.NewAttempt()}
+	l := &loader{Options: o, in: in, declare: declare, table: table, session: session, dir: dir, attempt: o.Lake.NewAttempt(), at: o.Lake.Now()}
 	return l.load(ctx, page)
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/delta"
@@ -29,6 +30,7 @@ type loader struct {
 	session  *engine.Session
 	dir      string
 	attempt  int64
+	at       time.Time // when the page was taken
 	accepted []delta.Add
 	schema   delta.Schema // of the table, with the columns that the page adds
 }
@@ -154,12 +156,13 @@ func (l *loader) query(stored []string, rows, items string) string {
 		strings.Join(selected, ", "), l.now(), rows, items)
 }
 
+// now is the time of the page: rows that came together have one _ingested_at.
 func (l *loader) now() string {
-	return "TIMESTAMPTZ " + engine.Literal(l.Lake.Now().UTC().Format("2006-01-02 15:04:05.000000+00"))
+	return "TIMESTAMPTZ " + engine.Literal(l.at.UTC().Format("2006-01-02 15:04:05.000000+00"))
 }
 
 func (l *loader) target(t *delta.Table, schema delta.Schema) engine.Target {
-	return engine.Target{Store: l.Lake.Store, Table: t, Schema: schema, Attempt: l.attempt, Now: l.Lake.Now()}
+	return engine.Target{Store: l.Lake.Store, Table: t, Schema: schema, Attempt: l.attempt, Now: l.at}
 }
 
 // spelled gives columns in the table's spelling: names of a Delta table may not differ in case only.
