@@ -71,8 +71,8 @@ func (r row) reason(null ...string) string {
 }
 
 // newer is the order of rows of one key.
-func newer(a, b row, sequenced bool) bool {
-	if sequenced && a.at != b.at {
+func newer(a, b row) bool {
+	if a.at != b.at {
 		return a.at > b.at
 	}
 	return a.digest() > b.digest()
@@ -80,7 +80,7 @@ func newer(a, b row, sequenced bool) bool {
 
 // oracle is one table.
 type oracle struct {
-	kind        string // merge, arrival, append, full, scd2 or scd2all
+	kind        string // merge, append, full, scd2 or scd2all
 	rows        []version
 	quarantined []string
 	counts      lake.Counts
@@ -118,7 +118,7 @@ func (o *oracle) lines() []string {
 
 // apply takes one batch.
 func (o *oracle) apply(batch []laketest.Row) {
-	null := map[string][]string{"merge": {"k", "seen"}, "arrival": {"k"}, "scd2": {"k", "seen"}, "scd2all": {"k", "seen"}}[o.kind]
+	null := map[string][]string{"merge": {"k", "seen"}, "scd2": {"k", "seen"}, "scd2all": {"k", "seen"}}[o.kind]
 	o.counts = lake.Counts{Read: int64(len(batch))}
 	o.control = [3]*big.Rat{new(big.Rat), new(big.Rat), new(big.Rat)}
 	o.inserted, o.updated = 0, 0
@@ -151,7 +151,7 @@ func (o *oracle) apply(batch []laketest.Row) {
 		for _, r := range good {
 			o.rows = append(o.rows, version{row: r})
 		}
-	case "merge", "arrival":
+	case "merge":
 		o.merge(o.latest(good, func(r row) string { return r.k }))
 	case "scd2":
 		o.versions(o.latest(good, func(r row) string { return r.k }))
@@ -178,7 +178,7 @@ func (o *oracle) latest(rows []row, key func(row) string) []row {
 		switch {
 		case !met:
 			best[key(r)] = r
-		case newer(r, b, o.kind != "arrival"):
+		case newer(r, b):
 			o.counts.Superseded++
 			o.add(1, b)
 			best[key(r)] = r
@@ -197,7 +197,7 @@ func (o *oracle) merge(rows []row) {
 		case i < 0:
 			o.rows = append(o.rows, version{row: r})
 			o.inserted++
-		case o.kind == "merge" && !newer(r, o.rows[i].row, true), o.rows[i].row == r:
+		case !newer(r, o.rows[i].row):
 			o.counts.Stale++
 			o.add(2, r)
 		default:

@@ -73,7 +73,7 @@ func rawRow() *rapid.Generator[laketest.Row] {
 
 func oracles() map[string]*oracle {
 	out := map[string]*oracle{}
-	for _, kind := range []string{"merge", "arrival", "append", "full", "scd2", "scd2all"} {
+	for _, kind := range []string{"merge", "append", "full", "scd2", "scd2all"} {
 		out["silver."+kind] = &oracle{kind: kind}
 	}
 	return out

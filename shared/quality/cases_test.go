@@ -171,8 +171,7 @@ silver:
   other: { model: x.sql, materialized: append }
   this:
     model: x.sql
-    materialized: merge
-    unique_key: a
+    materialized: append
     quality:
 ` + "      " + strings.ReplaceAll(rules, "\n", "\n      ") + "\n"})
 	table, _ := p.Table("silver.this")

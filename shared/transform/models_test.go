@@ -25,7 +25,7 @@ const contractJSON = `{
 // TestModels runs the cases of testdata/*.txt: mistakes in SQL, rules and contracts that are found without data. A case is
 //
 //	=== its name
-//	the keys of silver.s, instead of merge by id; may be empty
+//	the keys of silver.s, instead of merge by id and v; may be empty
 //	--- silver.sql, --- gold.sql     the models; left out: right ones
 //	--- gold                         the keys of gold.g, instead of full
 //	--- want
@@ -84,7 +84,7 @@ func modelCase(t *testing.T, e *engine.Engine, text string) string {
 		t.Fatal("the case has no --- want")
 	}
 	if section["silver"] == "" {
-		section["silver"] = "materialized: merge\nunique_key: id"
+		section["silver"] = "materialized: merge\nunique_key: id\nsequence_by: v"
 	}
 	indent := func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") + "\n" }
 	p := laketest.Pipeline(t, map[string]string{
