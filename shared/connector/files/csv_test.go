@@ -72,7 +72,7 @@ func TestCSVCases(t *testing.T) {
 			[]reject{{2, "4," + strings.Repeat(`x"`, 1<<19-1), "the row has more than 8387584 bytes as delimited text"}}},
 		{"far longer than the engine's buffer", "a,b,c\n1,2,3\n4," + strings.Repeat(long, 5) + ",6\n7,8,9\n", [][]string{one, last},
 			[]reject{{3, "4," + long[:1<<20-2], "the line is longer than 8387584 bytes; its beginning is kept"}}},
-		{"an endless quote", "a,b,c\n4,\"x,6\n" + strings.Repeat("1,2,3\n", 2<<20), slices.Repeat([][]string{one}, 2<<20), []reject{{2, `4,"x,6`, "a quoted field is never closed"}}},
+		{"an endless quote", "a,b,c\n4,\"x,6\n" + strings.Repeat("1,"+long[:1<<10]+",3\n", 9<<10), slices.Repeat([][]string{{"1", long[:1<<10], "3"}}, 9<<10), []reject{{2, `4,"x,6`, "a quoted field is never closed"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := load(t, e, landing(t, "f.csv", tt.text), csvStream())
@@ -134,6 +134,32 @@ func TestCSVWithoutHeader(t *testing.T) {
 		got := load(t, e, landing(t, "f.csv", text), st)
 		if want := [][]string{{"1", "2,"}, {"3", "4"}}; !slices.EqualFunc(got.rows, want, slices.Equal[[]string]) || fmt.Sprint(got.columns) != "[column_1 column_2]" {
 			t.Errorf("%q: columns %v, rows %q", text, got.columns, got.rows)
+		}
+	}
+}
+
+// What holds line breaks is marked, for the engine not to read it in parallel; what is plain is read where it lies.
+func TestLineBreaksAreMarked(t *testing.T) {
+	e := newEngine(t)
+	for text, want := range map[string]string{
+		"a,b\n1,2\n":               "breaks false, in place true",
+		"a,b\r\n1,2\r\n":           "breaks false, in place true",
+		"a,b\n\"1\n\",2\n":         "breaks true, in place true",
+		"a,b\n\"1\r\",2\n":         "breaks true, in place false",
+		"a,b\n1,2\n3\n":            "breaks false, in place false",
+		"a,b\n\"1\n\",2\n3\n":      "breaks true, in place false",
+		"{\"a\":\"x\"}":            "breaks false, in place false",
+		"{\"a\":\"x\\n\"}":         "breaks true, in place false",
+		"{\"a\":{\"b\":\"x\\n\"}}": "breaks false, in place false",
+	} {
+		st, name := csvStream(), "f.csv"
+		if text[0] == '{' {
+			st, name = jsonStream(), "f.jsonl"
+		}
+		dir := landing(t, name, text)
+		part := load(t, e, dir, st).page.Parts[0]
+		if got := fmt.Sprintf("breaks %v, in place %v", part.LineBreaks, part.Files[0].Path == filepath.Join(dir, name)); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }
