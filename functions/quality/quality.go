@@ -65,11 +65,15 @@ func (a *auditor) run(ctx context.Context, in Input) (Output, error) {
 	defer session.Close()
 	audit := quality.Audit{Session: session, Declare: declare, Decision: decision,
 		Resolve: func(ctx context.Context, name string) (string, error) {
-			other, err := a.lake.Open(ctx, name)
-			if err != nil || !other.Exists() {
+			in, existed := decision.Inputs[name]
+			if !existed {
+				return "", nil
+			}
+			other, snap, err := a.lake.At(ctx, name, in)
+			if err != nil {
 				return "", err
 			}
-			return session.Relation(ctx, other.Live(other.Snap))
+			return session.Relation(ctx, other.Live(snap))
 		}}
 	if audit.Rows, audit.Written, err = relations(ctx, session, table, in.Staged); err != nil {
 		return Output{}, err

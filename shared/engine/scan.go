@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lakestep/lakestep/shared/delta"
@@ -18,14 +19,15 @@ import (
 type File struct {
 	Path            string // of the Add, as in the log
 	PartitionValues map[string]*string
-	Deleted         bool // it has a deletion vector
+	Deleted         bool  // it has a deletion vector
+	Commit          int64 // version that brought it, where a scan asks for it
 }
 
 // Files gives the files of adds.
 func Files(adds []delta.Add) []File {
 	out := make([]File, len(adds))
 	for i, a := range adds {
-		out[i] = File{a.Path, a.PartitionValues, a.DeletionVector != nil}
+		out[i] = File{Path: a.Path, PartitionValues: a.PartitionValues, Deleted: a.DeletionVector != nil}
 	}
 	return out
 }
@@ -39,6 +41,7 @@ type Scan struct {
 	Files     []File
 	Extra     []string // columns of the files beyond the schema: "_change_type"
 	Position  bool     // adds _file (index into Files) and _pos (row in it, from 0)
+	Commits   bool     // adds _commit, the file's version
 }
 
 // Relation gives SQL for the rows of a scan, to stand behind FROM. Columns that a file lacks are NULL; partition columns come from the
@@ -101,7 +104,22 @@ func (sc Scan) columns(present map[string]bool) ([]string, error) {
 	case sc.Position:
 		out = append(out, "CAST(NULL AS BIGINT) AS _file", "CAST(NULL AS BIGINT) AS _pos")
 	}
+	if sc.Commits {
+		out = append(out, sc.commit()+" AS _commit")
+	}
 	return out, nil
+}
+
+// commit picks the file's version from a list.
+func (sc Scan) commit() string {
+	if len(sc.Files) == 0 {
+		return "CAST(NULL AS BIGINT)"
+	}
+	versions := make([]string, len(sc.Files))
+	for i, f := range sc.Files {
+		versions[i] = strconv.FormatInt(f.Commit, 10)
+	}
+	return "([" + strings.Join(versions, ", ") + "]::BIGINT[])[CAST(file_index AS BIGINT) + 1]"
 }
 
 // partitionValue picks the file's value from a list: the log's word counts, never the folder's name.
@@ -116,7 +134,7 @@ func (sc Scan) partitionValue(column string) string {
 	if len(values) == 0 {
 		return "NULL"
 	}
-	return fmt.Sprintf("([%s]::VARCHAR[])[file_index + 1]", strings.Join(values, ", "))
+	return fmt.Sprintf("([%s]::VARCHAR[])[CAST(file_index AS BIGINT) + 1]", strings.Join(values, ", "))
 }
 
 // parquetColumns gives the top-level columns that at least one of the files has.

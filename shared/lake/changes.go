@@ -22,6 +22,12 @@ type Gain struct {
 	NewRows bool          // there is something to read
 }
 
+// Several tells whether more than one commit brought the rows: a key may then stand in each.
+func (g Gain) Several() bool {
+	files := slices.Concat(g.Rows, g.Feed)
+	return len(files) > 0 && slices.ContainsFunc(files, func(f engine.File) bool { return f.Commit != files[0].Commit })
+}
+
 // Since gives what the table gained after the input that a consumer remembers (nil: it has read nothing yet). Cost follows the gain, not the
 // table. A table that lost rows, or was made anew, is a SourceLost fault: what was derived from the lost rows would stay.
 func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
@@ -51,7 +57,7 @@ func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
 		}
 		if len(c.CDC) > 0 {
 			for _, f := range c.CDC {
-				g.Feed = append(g.Feed, engine.File{Path: f.Path, PartitionValues: f.PartitionValues})
+				g.Feed = append(g.Feed, engine.File{Path: f.Path, PartitionValues: f.PartitionValues, Commit: c.Version})
 			}
 			continue
 		}
@@ -60,7 +66,9 @@ func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
 		}
 		for _, a := range c.Adds {
 			if a.DataChange {
-				g.Rows = append(g.Rows, engine.Files([]delta.Add{a})...)
+				f := engine.Files([]delta.Add{a})[0]
+				f.Commit = c.Version
+				g.Rows = append(g.Rows, f)
 			}
 		}
 	}
@@ -93,7 +101,7 @@ func (t *Table) checkGone(ctx context.Context, g Gain) error {
 
 func (t *Table) lost(format string, args ...any) error {
 	return fault.New(fault.SourceLost, "read changes of", t.Name, format, args...).
-		WithHint("what was read from it before is still in the tables behind it: remove those and run again to rebuild them")
+		WithHint("what was read from it before is still in the tables behind it: remove those, with their quarantine tables, and run again to rebuild them")
 }
 
 // Live is the scan of all rows of a snapshot of the table.

@@ -31,6 +31,7 @@ type Decision struct {
 	Inputs      map[string]Input  `json:"inputs,omitempty"` // tables read, by full name
 	Items       []connector.Item  `json:"items,omitempty"`  // of the source: what this batch took
 	Older       []connector.Item  `json:"older,omitempty"`  // at depth 0: what all decisions before took
+	Kind        string            `json:"kind,omitempty"`   // materialization and key, which a table keeps
 	Model       string            `json:"model,omitempty"`  // digest of the SQL and the rules that were applied
 	Counts      Counts            `json:"counts"`
 	Control     map[string]Totals `json:"control,omitempty"` // control totals, by test name

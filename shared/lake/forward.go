@@ -61,6 +61,28 @@ func (l *Lake) forward(ctx context.Context, from string, r *Refused) (done bool,
 	return err == nil, err
 }
 
+// Takes tells whether rows of a schema can be appended to a table, existing or not. Whoever refuses rows asks before it decides: afterwards
+// it would be too late.
+func (l *Lake) Takes(ctx context.Context, table string, schema delta.Schema) error {
+	snap, err := l.Delta(table).Snapshot(ctx, delta.AsOf{})
+	if errors.Is(err, delta.ErrNoTable) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := snap.CheckWritable(); err != nil {
+		return err
+	}
+	if len(snap.Metadata().PartitionColumns) > 0 {
+		return fault.New(fault.SchemaBroken, "write", table, "it is partitioned, and so not lakestep's").WithHint("move that table away, or name another quarantine")
+	}
+	if _, _, err := Widen(snap.Schema(), schema); err != nil {
+		return fault.New(fault.SchemaBroken, "write", table, "%w", err).WithHint("move that table away, or name another quarantine")
+	}
+	return nil
+}
+
 // Evolve makes a transaction fit for rows of a schema: it creates the table with the given properties when there is none, and adds columns
 // that the table lacks at the end. A column of another type is a SchemaBroken fault.
 func Evolve(table *delta.Table, snap *delta.Snapshot, txn *delta.Txn, schema delta.Schema, properties map[string]string) error {

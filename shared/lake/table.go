@@ -44,6 +44,19 @@ func (l *Lake) Open(ctx context.Context, name string) (*Table, error) {
 	return t, t.checkForeign(ctx)
 }
 
+// At gives a table as it was when a decision read it: an audit sees what the decision saw.
+func (l *Lake) At(ctx context.Context, name string, in Input) (*Table, *delta.Snapshot, error) {
+	t := &Table{Name: name, Delta: l.Delta(name), lake: l}
+	snap, err := t.Delta.Snapshot(ctx, delta.AsOf{Version: &in.Version})
+	if err != nil {
+		return nil, nil, err
+	}
+	if snap.Metadata().ID != in.TableID {
+		return nil, nil, t.lost("it was made anew")
+	}
+	return t, snap, nil
+}
+
 // checkForeign looks at the commits since the decision's own. A restore or overwrite by another program moves the data but not the
 // cursor: going on from there would skip rows or take them twice.
 func (t *Table) checkForeign(ctx context.Context) error {
@@ -63,12 +76,12 @@ func (t *Table) checkForeign(ctx context.Context) error {
 		}
 		if slices.ContainsFunc(c.Removes, func(r delta.Remove) bool { return r.DataChange }) {
 			return fault.New(fault.SourceLost, "open", t.Name, "version %d (%s) removed data after lakestep's own commit: the cursor no longer belongs to the data", c.Version, c.Info.Operation).
-				WithHint("see `lakestep table history %s`; restore the table to the version before, or remove it and run again to rebuild it", t.Name)
+				WithHint("see `lakestep table history %s`; restore the table to the version before, or remove it, with its quarantine table, and run again to rebuild it", t.Name)
 		}
 	}
 	if !own {
 		return fault.New(fault.SourceLost, "open", t.Name, "the commit of its cursor %d is not in the log after version %d", t.Decision.Attempt, t.Decision.ReadVersion).
-			WithHint("the table was restored or replaced by another program: restore it from a backup, or remove it and run again to rebuild it")
+			WithHint("the table was restored or replaced by another program: restore it from a backup, or remove it, with its quarantine table, and run again to rebuild it")
 	}
 	return nil
 }
@@ -130,14 +143,14 @@ func (t *Table) Seen(ctx context.Context) (connector.Position, error) {
 	return seen, err
 }
 
-// OfRun gives the decisions that a run made on the table, newest first.
+// OfRun gives the decisions that a run made on the table, newest first. Names of runs sort by time: decisions of later runs are passed over.
 func (t *Table) OfRun(ctx context.Context, run string) ([]*Decision, error) {
 	var out []*Decision
 	err := t.back(ctx, func(d *Decision) bool {
 		if d.Run == run {
 			out = append(out, d)
 		}
-		return d.Run == run
+		return d.Run >= run
 	})
 	return out, err
 }

@@ -6,7 +6,8 @@
 // carries what really changed, since a rewritten file holds unchanged rows too.
 //
 // Of several rows with one key the newest counts. The order is (sequence, digest of the row): total, the same on every machine, and
-// the same whether two rows meet in one batch or in two. Without a sequence column a later batch wins over an earlier one.
+// the same whether two rows meet in one batch or in two. Rows that come from a merged table, which has decided that already, win a tie
+// instead: the table behind follows the one before it.
 package materialize
 
 import (
@@ -29,6 +30,7 @@ type Job struct {
 	Schema  delta.Schema     // of the table after the commit: at least its columns so far
 	Rows    string           // temporary table with the batch's rows
 	Control []pipeline.Test  // control totals to take
+	Decided bool             // the rows are the newest of their key by the word of the table they come from
 	Target  engine.Target    // where data files go
 	names   map[string]int64 // counter of temporary names
 }
@@ -165,10 +167,7 @@ func (j *Job) merge(ctx context.Context, r *Result) error {
 func (j *Job) latest(ctx context.Context, key []string) (table, superseded string, err error) {
 	dup, ranked, latest := j.temp("dup"), j.temp("ranked"), j.temp("latest")
 	rows, keys := engine.Ident(j.Rows), engine.Idents(key)
-	order := j.digest("r")
-	if seq := j.Declare.SequenceBy; seq != "" {
-		order = "r." + engine.Ident(seq) + " DESC, " + order
-	}
+	order := "r." + engine.Ident(j.Declare.SequenceBy) + " DESC, " + j.digest("r")
 	columns := engine.Idents(j.modelColumns())
 	for _, q := range []string{
 		fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT %s FROM %s GROUP BY ALL HAVING count(*) > 1", dup, keys, rows),
@@ -191,29 +190,28 @@ func (j *Job) match(ctx context.Context, latest string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	seq := j.Declare.SequenceBy
-	older, tie := "false", "true"
-	if seq != "" {
-		older = fmt.Sprintf("t.%[1]s > l.%[1]s", engine.Ident(seq))
-		tie = fmt.Sprintf("t.%[1]s = l.%[1]s", engine.Ident(seq))
-	}
-	err = j.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT l.rowid AS _l, t._file, t._pos, %s AS _stale, %s AS _tie FROM %s l JOIN %s t ON %s",
-		matched, older, tie, latest, target, equal("l", "t", j.Declare.UniqueKey)))
+	seq := engine.Ident(j.Declare.SequenceBy)
+	err = j.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %[1]s AS SELECT l.rowid AS _l, t._file, t._pos, t.%[2]s > l.%[2]s AS _stale, t.%[2]s = l.%[2]s AS _tie FROM %[3]s l JOIN %[4]s t ON %[5]s",
+		matched, seq, latest, target, equal("l", "t", j.Declare.UniqueKey)))
 	if err != nil {
 		return "", err
 	}
 	// Rows of one sequence value are told apart by their digest, which needs all columns: only for those that tie.
-	compare := fmt.Sprintf("%s >= %s", j.digest("t"), j.digest("l"))
-	if seq == "" {
-		compare = fmt.Sprintf("%s = %s", j.digest("t"), j.digest("l"))
-	}
 	var ties int64
 	if err := j.Session.Row(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE _tie", matched), &ties); err != nil || ties == 0 {
 		return matched, err
 	}
 	return matched, j.Session.Exec(ctx, fmt.Sprintf(`UPDATE %[1]s SET _stale = true WHERE _tie AND _l IN (
 		SELECT m._l FROM %[1]s m JOIN %[2]s t ON t._file = m._file AND t._pos = m._pos JOIN %[3]s l ON l.rowid = m._l WHERE m._tie AND %[4]s)`,
-		matched, target, latest, compare))
+		matched, target, latest, j.keeps("t", "l")))
+}
+
+// keeps is the condition that a row of the table stays when one of the same key and sequence comes.
+func (j *Job) keeps(table, row string) string {
+	if j.Decided {
+		return j.digest(table) + " = " + j.digest(row)
+	}
+	return j.digest(table) + " >= " + j.digest(row)
 }
 
 // target is the relation of the table's rows with their place.

@@ -12,7 +12,8 @@ import (
 
 // scd2 keeps versions: a row of an unknown key, or one later than the key's current version and different in a tracked column, becomes
 // the current version and closes the one before. Rows that are not later than the current version are stale; later ones without a tracked
-// difference are accepted and change nothing.
+// difference are accepted and change nothing. Where the table before has decided which row of a sequence value counts, that row takes the
+// current version's place: it corrects it.
 func (j *Job) scd2(ctx context.Context, r *Result) error {
 	d := j.Declare
 	key := d.UniqueKey
@@ -36,14 +37,24 @@ func (j *Job) scd2(ctx context.Context, r *Result) error {
 		return err
 	}
 	seq := engine.Ident(d.SequenceBy)
-	stale := fmt.Sprintf("SELECT l.* FROM %s l JOIN %s c ON %s WHERE l.%s <= c.%s", latest, current, equal("l", "c", d.UniqueKey), seq, seq)
+	keys := equal("l", "c", d.UniqueKey)
+	older := fmt.Sprintf("l.%[1]s <= c.%[1]s", seq)
+	corrected := "SELECT * FROM " + current + " WHERE false"
+	if j.Decided {
+		same := fmt.Sprintf("l.%[1]s = c.%[1]s", seq)
+		older = fmt.Sprintf("(l.%[1]s < c.%[1]s OR (%[2]s AND %[3]s))", seq, same, j.keeps("c", "l"))
+		corrected = fmt.Sprintf("SELECT l.*, c.* EXCLUDE (%s) FROM %s l JOIN %s c ON %s WHERE %s AND NOT %s",
+			engine.Idents(j.modelColumns()), latest, current, keys, same, j.keeps("c", "l"))
+	}
+	stale := fmt.Sprintf("SELECT l.* FROM %s l JOIN %s c ON %s WHERE %s", latest, current, keys, older)
 	if err := j.totals(ctx, r, superseded, stale); err != nil {
 		return err
 	}
 	first := fmt.Sprintf("SELECT %s, min(%s) AS _from FROM %s GROUP BY ALL", engine.Idents(d.UniqueKey), seq, versions)
 	return j.apply(ctx, change{
 		inserts: "SELECT " + engine.Idents(names(j.Schema)) + " FROM " + versions,
-		updates: fmt.Sprintf("SELECT c.* REPLACE (v._from AS %s, false AS %s) FROM %s c JOIN (%s) v ON %s", ValidTo, IsCurrent, current, first, equal("c", "v", d.UniqueKey)),
+		updates: fmt.Sprintf("SELECT c.* REPLACE (v._from AS %s, false AS %s) FROM %s c JOIN (%s) v ON %s UNION ALL BY NAME %s",
+			ValidTo, IsCurrent, current, first, equal("c", "v", d.UniqueKey), corrected),
 	}, r)
 }
 

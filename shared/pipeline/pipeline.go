@@ -111,7 +111,7 @@ type Table struct {
 	Columns        []string // bronze: those that every file must have, in this order; none = any
 	Model          *Model   // silver and gold
 	UniqueKey      []string
-	SequenceBy     string // the column whose greatest value is the newest row of a key; "" = the order of arrival
+	SequenceBy     string // merge, scd2: the column whose greatest value is the newest row of a key
 	TrackedColumns []string
 	SurrogateKey   string
 	History        History

@@ -117,7 +117,7 @@ func (l *loader) columnKey(f document.Fields, key string) string {
 var materializationKeys = map[Materialization]struct{ needs, may []string }{
 	Append: {},
 	Full:   {},
-	Merge:  {needs: []string{"unique_key"}, may: []string{"sequence_by"}},
+	Merge:  {needs: []string{"unique_key", "sequence_by"}},
 	SCD2:   {needs: []string{"unique_key", "sequence_by", "tracked_columns"}, may: []string{"surrogate_key", "history"}},
 }
 

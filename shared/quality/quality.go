@@ -86,14 +86,26 @@ func at(err error, pos pipeline.Position) error {
 // maxSample is how many failing rows a verdict shows.
 const maxSample = 10
 
+// maxCell is how many characters of a value it shows: a verdict stays small.
+const maxCell = 200
+
 func (a *Audit) check(ctx context.Context, name, kind, severity string, f finding) (lake.Check, error) {
 	c := lake.Check{Name: name, Kind: kind, Severity: severity, Rows: f.rows, Failed: f.failed, Message: f.message, Passed: f.failed == 0 && f.message == ""}
 	if c.Passed || f.sample == "" {
 		return c, nil
 	}
-	sample, err := a.Session.Sample(ctx, f.sample, maxSample)
-	c.Sample = sample
-	return c, err
+	var err error
+	if c.Sample, err = a.Session.Sample(ctx, f.sample, maxSample); err != nil {
+		return c, err
+	}
+	for _, row := range c.Sample[1:] {
+		for i, cell := range row {
+			if runes := []rune(cell); len(runes) > maxCell {
+				row[i] = string(runes[:maxCell]) + "..."
+			}
+		}
+	}
+	return c, nil
 }
 
 // rule counts rows that fail a row rule. Rows that a quarantining rule refused are counted by the decision; none may be in the table.

@@ -44,7 +44,11 @@ func (j *job) views(ctx context.Context) error {
 		}
 	}
 	for _, name := range j.Table.Model.Changes {
-		query, err := changed(ctx, j.session, j.inputs[name], j.gains[name], j.Table.Layer == pipeline.Silver)
+		var key []string
+		if a := j.arbiter(); a != nil {
+			key = a.UniqueKey
+		}
+		query, err := changed(ctx, j.session, j.inputs[name], j.gains[name], j.Table.Layer == pipeline.Silver, key)
 		if err != nil {
 			return err
 		}
@@ -59,10 +63,12 @@ func (j *job) view(ctx context.Context, name, query string) error {
 	return j.session.Exec(ctx, "CREATE TEMP VIEW "+name+" AS "+query)
 }
 
-// changed is a query for the rows that a table gained: new rows, and the new state of changed ones. With rows, each has its id.
-func changed(ctx context.Context, s *engine.Session, in *lake.Table, g lake.Gain, rows bool) (string, error) {
+// changed is a query for the rows that a table gained: new rows, and the new state of changed ones. With rows, each has its id. Of a key that
+// stands in several commits of a table merged by key only the newest state is given, unless all states are asked for.
+func changed(ctx context.Context, s *engine.Session, in *lake.Table, g lake.Gain, rows bool, key []string) (string, error) {
 	sc := in.Scan(in.Snap, g.Rows)
-	sc.Position = rows
+	newest := len(key) > 0 && g.Several()
+	sc.Position, sc.Commits = rows, newest
 	relation, err := s.Relation(ctx, sc)
 	if err != nil {
 		return "", err
@@ -73,14 +79,31 @@ func changed(ctx context.Context, s *engine.Session, in *lake.Table, g lake.Gain
 	query := "SELECT * FROM " + relation
 	if len(g.Feed) > 0 {
 		sc := in.Scan(in.Snap, g.Feed)
-		sc.Extra = []string{"_change_type"}
+		sc.Extra, sc.Commits = []string{"_change_type"}, newest
 		feed, err := s.Relation(ctx, sc)
 		if err != nil {
 			return "", err
 		}
 		query += " UNION ALL BY NAME SELECT * EXCLUDE (_change_type) FROM " + feed + " WHERE _change_type IN ('insert', 'update_postimage')"
 	}
+	if newest {
+		query = fmt.Sprintf("SELECT * EXCLUDE (_commit) FROM (%s) QUALIFY row_number() OVER (PARTITION BY %s ORDER BY _commit DESC) = 1", query, engine.Idents(key))
+	}
 	return query, nil
+}
+
+// arbiter is the table whose changes the model reads, if that is merged by key: it has decided already which row of a key is the newest. nil
+// when there is none, or all states of a key are to become history.
+func (j *job) arbiter() *pipeline.Table {
+	changes := j.Table.Model.Changes
+	if len(changes) != 1 || j.Table.History == pipeline.AllVersions {
+		return nil
+	}
+	t, ok := j.Pipeline.Table(changes[0])
+	if !ok || t.Materialized != pipeline.Merge {
+		return nil
+	}
+	return t
 }
 
 // runModel makes _good (and in silver _typed) of the model's result.
@@ -92,7 +115,7 @@ func (j *job) runModel(ctx context.Context) error {
 	j.model = withoutRow(schema)
 	into, query := goodRows, "SELECT * FROM "+modelView
 	if j.Table.Layer == pipeline.Silver {
-		reason := quality.Reason(silverRules(j.Table))
+		reason := quality.Reason(silverRules(j.Table, j.model))
 		if j.RefuseAll {
 			reason = "coalesce(" + reason + ", 'batch_quarantined')"
 		}

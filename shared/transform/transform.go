@@ -150,7 +150,7 @@ func (j *job) seen(name string) *lake.Input {
 // digest identifies everything that decides what becomes of a row.
 func (j *job) digest() string {
 	t := j.Table
-	raw, err := json.Marshal([]any{t.Model.Text, j.Pipeline.Vars, t.Materialized, t.UniqueKey, t.SequenceBy, t.TrackedColumns, t.History, t.SurrogateKey, rules(t.Rules)})
+	raw, err := json.Marshal([]any{t.Model.Text, j.Pipeline.Vars, t.Materialized, t.UniqueKey, t.SequenceBy, t.TrackedColumns, t.History, t.SurrogateKey, rules(t.Rules), j.RefuseAll})
 	if err != nil {
 		panic(err) // strings only
 	}
@@ -178,7 +178,7 @@ func (j *job) make(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	d := j.table.Next(j.Request.Run, j.attempt)
-	d.Model = j.digest()
+	d.Model, d.Kind = j.digest(), kind(j.Table)
 	var refused int64
 	if j.Table.Layer == pipeline.Silver {
 		if refused, err = j.refuse(ctx, d); err != nil {
@@ -187,7 +187,7 @@ func (j *job) make(ctx context.Context) (Outcome, error) {
 	} else if err := j.keysPresent(ctx); err != nil {
 		return Outcome{}, err
 	}
-	mat := materialize.Job{Session: j.session, Table: j.table, Declare: j.Table, Schema: schema, Rows: goodRows, Control: j.controls(),
+	mat := materialize.Job{Session: j.session, Table: j.table, Declare: j.Table, Schema: schema, Rows: goodRows, Control: j.controls(), Decided: j.arbiter() != nil,
 		Target: engine.Target{Store: j.Lake.Store, Table: j.table.Delta, Schema: schema, Attempt: j.attempt, Now: j.Lake.Now()}}
 	res, err := mat.Run(ctx)
 	if err != nil {
@@ -251,6 +251,10 @@ func (j *job) schema() (delta.Schema, error) {
 	if !j.table.Exists() {
 		return columns, nil
 	}
+	if d := j.table.Decision; d != nil && d.Kind != "" && d.Kind != kind(j.Table) {
+		return delta.Schema{}, fault.New(fault.SchemaBroken, "check", j.Table.Pos.String(), "%s is a table of %s, and is declared as %s", j.Table.FullName(), d.Kind, kind(j.Table)).
+			WithHint("its rows do not fit: give the changed table another name, or remove the table, with its quarantine, to rebuild it")
+	}
 	have := j.table.Snap.Schema()
 	for _, f := range have.Fields {
 		if _, ok := columns.Field(f.Name); !ok {
@@ -263,6 +267,11 @@ func (j *job) schema() (delta.Schema, error) {
 		return delta.Schema{}, fault.New(fault.SchemaBroken, "check", j.Table.FullName(), "%w", err).WithHint("%s", fault.HintOf(err))
 	}
 	return schema, nil
+}
+
+// kind is how a table is made, as it must stay: its rows mean something else otherwise.
+func kind(t *pipeline.Table) string {
+	return fmt.Sprintf("%s(%s)", t.Materialized, strings.Join(t.UniqueKey, ", "))
 }
 
 // CheckContract holds the columns that a table will have against its contract.
@@ -312,15 +321,24 @@ func anyNull(columns []string) string {
 	return strings.Join(out, " OR ")
 }
 
-// silverRules are the declared rules, and behind them that key and sequence are there.
-func silverRules(t *pipeline.Table) []pipeline.Rule {
+// silverRules are the declared rules, and behind them that key and sequence are there, and the sequence is finite: no later row could pass
+// one that is not.
+func silverRules(t *pipeline.Table, model delta.Schema) []pipeline.Rule {
 	out := slices.Clone(t.Rules)
+	refuse := func(name, expr string) {
+		out = append(out, pipeline.Rule{Name: name, Expr: expr, OnFailure: pipeline.OnFailureQuarantine})
+	}
 	columns := slices.Clone(t.UniqueKey)
 	if t.SequenceBy != "" {
 		columns = append(columns, t.SequenceBy)
 	}
 	for _, c := range columns {
-		out = append(out, pipeline.Rule{Name: "null_" + c, Expr: engine.Ident(c) + " IS NOT NULL", OnFailure: pipeline.OnFailureQuarantine})
+		refuse("null_"+c, engine.Ident(c)+" IS NOT NULL")
+	}
+	f, _ := model.Field(t.SequenceBy)
+	switch f.Type {
+	case delta.Timestamp, delta.Date, delta.Double, delta.Float:
+		refuse("infinite_"+t.SequenceBy, "isfinite("+engine.Ident(t.SequenceBy)+")")
 	}
 	return out
 }
