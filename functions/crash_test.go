@@ -32,14 +32,13 @@ func dying(in *inject.Injector, at int, die func()) settings {
 
 // stage is a lake before a batch, and what it must be after it.
 type stage struct {
-	name   string
 	before *site
 	after  state
 	ops    []string // of an undisturbed run, in order: name and key
 }
 
 // stages gives the two batches. The second lands when the first stage is done with.
-func stages(t *testing.T, l *lab, each func(stage)) {
+func stages(t *testing.T, l *lab, each func(*testing.T, stage)) {
 	before := l.site(t)
 	for batch := 1; batch <= 2; batch++ {
 		l.land(batch)
@@ -49,7 +48,8 @@ func stages(t *testing.T, l *lab, each func(stage)) {
 		succeeded(t, out, err)
 		after := undisturbed.state()
 		undisturbed.balanced(after)
-		each(stage{fmt.Sprintf("batch %d", batch), before, after, strings.Split(strings.TrimSpace(in.Log()), "\n")})
+		st := stage{before, after, strings.Split(strings.TrimSpace(in.Log()), "\n")}
+		t.Run(fmt.Sprint("batch ", batch), func(t *testing.T) { each(t, st) })
 		before = undisturbed.copy(t)
 		if err := os.RemoveAll(before.journals()); err != nil {
 			t.Fatal(err)
@@ -115,11 +115,12 @@ func (st stage) crash(t *testing.T, p place, resume bool) *site {
 // as many versions, so that nothing was published twice.
 func TestCrashAtEveryOperation(t *testing.T) {
 	l := newLab(t)
-	stages(t, l, func(st stage) {
-		t.Logf("%s: %d operations", st.name, len(st.ops))
-		for _, p := range st.places(4) {
+	stages(t, l, func(t *testing.T, st stage) {
+		t.Logf("%d operations", len(st.ops))
+		for _, p := range st.places(3) {
 			for _, resume := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s/%d %s/applied=%v/resume=%v", st.name, p.at, st.ops[p.at-1], p.applied, resume), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%d %s/applied=%v/resume=%v", p.at, st.ops[p.at-1], p.applied, resume), func(t *testing.T) {
+					t.Parallel()
 					s := st.crash(t, p, resume)
 					s.equal(st.after)
 					s.nothingNew()
@@ -133,7 +134,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 func TestCrashedLakesByDeltaRS(t *testing.T) {
 	l := newLab(t)
 	last := l.site(t)
-	stages(t, l, func(st stage) {
+	stages(t, l, func(_ *testing.T, st stage) {
 		writes := st.places(2)
 		last = st.crash(t, writes[len(writes)-1], true)
 	})
@@ -143,9 +144,10 @@ func TestCrashedLakesByDeltaRS(t *testing.T) {
 // An operation that fails, or succeeds without saying so, is no reason for a run to fail: the step is repeated.
 func TestTroubleAtEveryOperation(t *testing.T) {
 	l := newLab(t)
-	stages(t, l, func(st stage) {
-		for _, p := range st.places(4) {
-			t.Run(fmt.Sprintf("%s/%d %s/applied=%v", st.name, p.at, st.ops[p.at-1], p.applied), func(t *testing.T) {
+	stages(t, l, func(t *testing.T, st stage) {
+		for _, p := range st.places(2) {
+			t.Run(fmt.Sprintf("%d %s/applied=%v", p.at, st.ops[p.at-1], p.applied), func(t *testing.T) {
+				t.Parallel()
 				plan := inject.Plan{FailAt: p.at}
 				if p.applied {
 					plan = inject.Plan{TimeoutAt: p.at}
@@ -167,12 +169,13 @@ func TestTroubleAtEveryOperation(t *testing.T) {
 // An operation that fails for good fails the run, and says so; when the cause is mended, the next run makes it good.
 func TestFailureAtEveryOperation(t *testing.T) {
 	l := newLab(t)
-	stages(t, l, func(st stage) {
-		for _, p := range st.places(4) {
+	stages(t, l, func(t *testing.T, st stage) {
+		for _, p := range st.places(2) {
 			if p.applied {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s/%d %s", st.name, p.at, st.ops[p.at-1]), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%d %s", p.at, st.ops[p.at-1]), func(t *testing.T) {
+				t.Parallel()
 				s := st.before.copy(t)
 				in := inject.New(inject.Plan{FailAt: p.at, Err: errBroken})
 				out, err := s.program(settings{wrap: in.Wrap}).start(t.Context(), "run")

@@ -188,9 +188,10 @@ func rivalCommit(t *testing.T, p *program) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := table.Next("rival", p.lake.NewAttempt())
-	d.Inputs, d.Model = table.Decision.Inputs, table.Decision.Model
-	if err := table.Save(t.Context(), d); err != nil {
+	d := *table.Decision
+	d.Attempt, d.Run, d.ReadVersion, d.Counts, d.Control = p.lake.NewAttempt(), "rival", table.Snap.Version(), lake.Counts{}, nil
+	d.Refused = &lake.Refused{Attempt: d.Refused.Attempt, Table: d.Refused.Table}
+	if err := table.Save(t.Context(), &d); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := table.Snap.Begin(delta.Operation{Name: "WRITE", Attempt: d.Attempt}).SetTxn(lake.AppID(table.Name), d.Attempt).Commit(t.Context()); err != nil {
@@ -235,6 +236,12 @@ func (l *lab) twoBatches(t *testing.T) state {
 // A publisher that dies between a table and its quarantine leaves rows to be rolled forward. Whoever decides next must see to that, even
 // when the publication comes in the midst of its own work.
 func TestRefusedRowsSurviveARace(t *testing.T) {
+	for when, prefix := range map[string]string{"before it looks": "silver/orders/_delta_log/", "when it has looked": "silver/quarantine_orders/_delta_log/"} {
+		t.Run(when, func(t *testing.T) { publisherDies(t, prefix) })
+	}
+}
+
+func publisherDies(t *testing.T, prefix string) {
 	l := newLab(t)
 	s := l.site(t)
 	l.land(1)
@@ -250,7 +257,7 @@ func TestRefusedRowsSurviveARace(t *testing.T) {
 		return op.Writes() && strings.HasPrefix(op.Key, "silver/quarantine_orders/_delta_log/")
 	}})
 	doomed := s.program(settings{wrap: in.Wrap})
-	tr := trap{prefix: "silver/quarantine_orders/_delta_log/", times: 1, others: func() {
+	tr := trap{prefix: prefix, times: 1, others: func() {
 		if _, err := try[publish.Output](t, doomed, "publish", approved); err == nil {
 			t.Error("the publisher survived")
 		}
