@@ -30,10 +30,10 @@ silver:
     quality:
       - { name: bad_price, expect: price >= 0 }
       - { name: total, control_total: price }
-      - { row_count: { max: 3 } }
+      - { row_count: { max: 4 } }
 `}}
 
-// staged loads two batches, publishes the first and stages the second: 1 updated, 2 left alone, 3 new; a stale, a superseded, and a bad row.
+// staged loads two batches, publishes the first and stages the second: 1 updated, 2 left alone, 3 and 5 new; a stale, a superseded, and a bad row.
 func staged(t *testing.T) (*laketest.Lab, *pipeline.Table, transform.Outcome) {
 	t.Helper()
 	lab := laketest.New(t, func(root string) (store.Store, error) { return file.New(root) })
@@ -43,7 +43,7 @@ func staged(t *testing.T) (*laketest.Lab, *pipeline.Table, transform.Outcome) {
 	var made transform.Outcome
 	for i, batch := range [][]laketest.Row{
 		{{"1", "1", "10.00"}, {"2", "5", "20.00"}},
-		{{"1", "2", "11.50"}, {"2", "4", "99.00"}, {"3", "1", "7.00"}, {"3", "2", "8.00"}, {"4", "1", "-1"}},
+		{{"1", "2", "11.50"}, {"2", "4", "99.00"}, {"3", "1", "7.00"}, {"3", "2", "8.00"}, {"4", "1", "-1"}, {"5", "1", "0.00"}},
 	} {
 		lab.Append(t, "bronze.orders", []string{"id", "seq", "price"}, batch...)
 		var err error
@@ -60,7 +60,7 @@ func staged(t *testing.T) (*laketest.Lab, *pipeline.Table, transform.Outcome) {
 // control_total closes the gate on a merge that went wrong, however: the wrong rows are put in the place of the staged ones.
 func TestControlTotalCatchesAWrongMerge(t *testing.T) {
 	lab, declare, made := staged(t)
-	if want := (lake.Counts{Read: 5, Accepted: 2, Superseded: 1, Stale: 1, Quarantined: 1}); made.Decision.Counts != want {
+	if want := (lake.Counts{Read: 6, Accepted: 3, Superseded: 1, Stale: 1, Quarantined: 1}); made.Decision.Counts != want {
 		t.Fatalf("counts %+v", made.Decision.Counts)
 	}
 	s, err := lab.Engine.Session(t.Context())
@@ -68,17 +68,18 @@ func TestControlTotalCatchesAWrongMerge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	good := "(VALUES (1, 2, 11.50), (2, 5, 20.00), (3, 2, 8.00))"
+	good := "(VALUES (1, 2, 11.50), (2, 5, 20.00), (3, 2, 8.00), (5, 1, 0.00))"
 	for _, tt := range []struct {
 		name, rows string
 		passes     bool
 	}{
 		{"right", good, true},
-		{"a lost row", "(VALUES (1, 2, 11.50), (2, 5, 20.00))", false},
-		{"a doubled row", "(VALUES (1, 2, 11.50), (2, 5, 20.00), (3, 2, 8.00), (3, 2, 8.00))", false},
-		{"a changed value", "(VALUES (1, 2, 11.51), (2, 5, 20.00), (3, 2, 8.00))", false},
-		{"the old row stayed", "(VALUES (1, 1, 10.00), (2, 5, 20.00), (3, 2, 8.00))", false},
-		{"the superseded row won", "(VALUES (1, 2, 11.50), (2, 5, 20.00), (3, 1, 7.00))", false},
+		{"a lost row", "(VALUES (1, 2, 11.50), (2, 5, 20.00), (5, 1, 0.00))", false},
+		{"a lost row of no value", "(VALUES (1, 2, 11.50), (2, 5, 20.00), (3, 2, 8.00))", false},
+		{"a doubled row", "(VALUES (1, 2, 11.50), (2, 5, 20.00), (3, 2, 8.00), (3, 2, 8.00), (5, 1, 0.00))", false},
+		{"a changed value", "(VALUES (1, 2, 11.51), (2, 5, 20.00), (3, 2, 8.00), (5, 1, 0.00))", false},
+		{"the old row stayed", "(VALUES (1, 1, 10.00), (2, 5, 20.00), (3, 2, 8.00), (5, 1, 0.00))", false},
+		{"the superseded row won", "(VALUES (1, 2, 11.50), (2, 5, 20.00), (3, 1, 7.00), (5, 1, 0.00))", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			audit := quality.Audit{Session: s, Declare: declare, Decision: made.Decision, Rows: "(SELECT * FROM " + tt.rows + " v(id, seq, price))",
@@ -105,15 +106,15 @@ func TestGate(t *testing.T) {
 		want      string
 		held      bool
 	}{
-		{"passes", "3", lake.Overrides{}, lake.Passed, false},
-		{"closes", "2", lake.Overrides{}, lake.Closed, true},
-		{"waived", "2", lake.Overrides{Waive: []string{"silver.orders"}, Reason: "known"}, lake.Waived, false},
-		{"another table's waiver", "2", lake.Overrides{Waive: []string{"silver.other"}, Reason: "known"}, lake.Closed, true},
+		{"passes", "4", lake.Overrides{}, lake.Passed, false},
+		{"closes", "3", lake.Overrides{}, lake.Closed, true},
+		{"waived", "3", lake.Overrides{Waive: []string{"silver.orders"}, Reason: "known"}, lake.Waived, false},
+		{"another table's waiver", "3", lake.Overrides{Waive: []string{"silver.other"}, Reason: "known"}, lake.Closed, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			lab, _, made := staged(t)
 			b := pipeline.Bundle{Root: gateBundle.Root, Files: map[string]string{"orders.sql": gateBundle.Files["orders.sql"],
-				"pipeline.yaml": strings.Replace(gateBundle.Files["pipeline.yaml"], "max: 3", "max: "+tt.max, 1)}}
+				"pipeline.yaml": strings.Replace(gateBundle.Files["pipeline.yaml"], "max: 4", "max: "+tt.max, 1)}}
 			digest, err := lab.Lake.Pin(t.Context(), b)
 			if err != nil {
 				t.Fatal(err)
