@@ -6,7 +6,6 @@ package bronze
 
 import (
 	"context"
-	"errors"
 	"os"
 
 	"github.com/lakestep/lakestep/shared/connector"
@@ -111,8 +110,7 @@ func (l *loader) load(ctx context.Context, page connector.Page) (Output, error) 
 		return Output{}, err
 	}
 	version, err := l.commit(ctx, d)
-	var conflict *delta.ConflictError
-	if errors.As(err, &conflict) {
+	if fault.KindOf(err) == fault.Stale {
 		// Another invocation of this step came first. Look again: what it took is not new any more.
 		return Output{Table: l.in.Table, Status: "unchanged", Version: l.table.Snap.Version(), More: true}, nil
 	}

@@ -133,13 +133,14 @@ func (o *runOptions) run(ctx context.Context, s streams) error {
 	for ; locked && err == nil; locked, err = lock.take() { // another run that has it looks at what this one was asked to
 		err = o.once(ctx, s, l, folder, bundle)
 		again, rerr := lock.release()
-		if err != nil || rerr != nil {
+		var ended errReported // it came to its end, be it a failed one
+		if rerr != nil || (err != nil && !errors.As(err, &ended)) {
 			return errors.Join(err, rerr)
 		}
-		if !again {
-			return nil
+		if !again || o.resume != "" { // after a resumed run, which may be of another pipeline, the mark stays for the next
+			return err
 		}
-		o.resume, o.waive, o.quarantine = "", nil, nil
+		o.waive, o.quarantine = nil, nil
 		fmt.Fprintln(s.err, "An event came in during the run: looking again.")
 		if bundle, _, err = o.load(o.dir); err != nil {
 			return err
@@ -200,6 +201,9 @@ func (o *runOptions) drive(ctx context.Context, s streams, l *lake.Lake, runner 
 		if err != nil {
 			return "", local.Outcome{}, err
 		}
+		if err := overtaken(ctx, l, run); err != nil {
+			return "", local.Outcome{}, err
+		}
 		display.begin("Resuming run " + run)
 		out, err := runner.Resume(ctx, run)
 		return run, out, err
@@ -220,6 +224,36 @@ func (o *runOptions) drive(ctx context.Context, s streams, l *lake.Lake, runner 
 	display.begin("Run " + run)
 	out, err := runner.Start(ctx, run, input)
 	return run, out, err
+}
+
+// overtaken refuses to go on with a run when a later one of the same pipeline has worked on the lake: the old one's SQL would come out on top.
+func overtaken(ctx context.Context, l *lake.Lake, run string) error {
+	var mine, other ledger.Plan
+	if _, err := l.GetRun(ctx, run, ledger.PlanDocument, &mine); err != nil {
+		return err
+	}
+	var out ledger.Outcome
+	if ended, err := l.GetRun(ctx, run, ledger.OutcomeDocument, &out); err != nil || ended {
+		return err // an ended run only tells its outcome again
+	}
+	runs, err := l.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, later := range runs { // newest first, by name
+		if later <= run {
+			return nil
+		}
+		found, err := l.GetRun(ctx, later, ledger.PlanDocument, &other)
+		if err != nil {
+			return err
+		}
+		if found && (mine.Pipeline == "" || mine.Pipeline == other.Pipeline) {
+			return fault.New(fault.InvalidInput, "resume", run, "run %s began after it", later).
+				WithHint("start a new run: it takes in whatever is missing")
+		}
+	}
+	return nil
 }
 
 // trigger is the event of --event, or a request by hand with the operator's words; false when the event calls for no run.
