@@ -88,18 +88,33 @@ func TestTablesFollowTheOracle(t *testing.T) {
 		p, want := oraclePipeline(rt), oracles()
 		for range rapid.IntRange(2, 4).Draw(rt, "batches") {
 			batch := rapid.SliceOfN(rawRow(), 1, 40).Draw(rt, "rows")
-			lab.Append(rt, "bronze.events", rawColumns, batch...)
-			for _, name := range slices.Sorted(maps.Keys(want)) {
-				want[name].apply(batch)
-				made := run(rt, lab, p, name)
-				checkBatch(rt, lab, name, want[name], made)
-				if want[name].scd2() {
-					checkVersions(rt, want[name].kind, lab.Rows(rt, name, -1, "k", "seen", "valid_to", "is_current", "sk"))
-				}
-				checkFeed(rt, lab, name)
-			}
+			follow(rt, lab, p, want, batch)
 		}
 	})
+}
+
+// One batch brings several versions of a key that the table has: the first of them ends the current one.
+func TestSeveralVersionsOfAKnownKey(t *testing.T) {
+	lab := laketest.New(t, openFile)
+	p, want := oraclePipeline(t), oracles()
+	const day = "2026-01-01 00:00:0"
+	follow(t, lab, p, want, []laketest.Row{{"1", day + "1", "a", "1"}, {"2", day + "1", "a", "1"}})
+	follow(t, lab, p, want, []laketest.Row{{"1", day + "4", "d", "1"}, {"1", day + "2", "b", "1"}, {"1", day + "3", "b", "2"}, {"2", day + "1", "x", "1"}})
+}
+
+// follow loads a batch, makes every table of it and holds each against its oracle.
+func follow(t laketest.TB, lab *laketest.Lab, p *pipeline.Pipeline, want map[string]*oracle, batch []laketest.Row) {
+	t.Helper()
+	lab.Append(t, "bronze.events", rawColumns, batch...)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		want[name].apply(batch)
+		made := run(t, lab, p, name)
+		checkBatch(t, lab, name, want[name], made)
+		if want[name].scd2() {
+			checkVersions(t, want[name].kind, lab.Rows(t, name, -1, "k", "seen", "valid_to", "is_current", "sk"))
+		}
+		checkFeed(t, lab, name)
+	}
 }
 
 func run(t laketest.TB, lab *laketest.Lab, p *pipeline.Pipeline, name string) transform.Outcome {
