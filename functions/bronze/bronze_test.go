@@ -177,18 +177,18 @@ func TestSpellingsWithinAPage(t *testing.T) {
 	r.equal("rows", r.rows("bronze.csv", "id", "ORDER BY id"), "[[1] [2] [3]]")
 }
 
+// A raw table begins with its declared columns; a file that lacks one has NULL there: silver's rules say what that is worth.
 func TestDeclaredColumns(t *testing.T) {
 	r := newRig(t, connector.Limit{})
-	r.land("b1/bad.csv", "id,nom\n1,x\n2,y\n")
+	r.land("b1/odd.csv", "nom,id\nx,1\ny,2\n")
 	out := r.all("bronze.strict")
-	if out.Items != 1 || out.Accepted != 0 || out.Rejected != 1 {
+	if out.Items != 1 || out.Accepted != 2 || out.Rejected != 0 {
 		t.Errorf("a file without a declared column: %+v", out)
 	}
-	r.equal("columns", fmt.Sprint(r.columns("bronze.strict")), "[id string name string _source_file string _ingested_at timestamp _batch_id string]")
-	r.land("b1/good.csv", "Name,id,more\nx,1,m\n")
+	r.equal("columns", fmt.Sprint(r.columns("bronze.strict")), "[id string name string nom string _source_file string _ingested_at timestamp _batch_id string]")
+	r.land("b1/usual.csv", "Name,id,more\nx,3,m\n")
 	r.all("bronze.strict")
-	r.equal("rows", r.rows("bronze.strict", "id, name, more", ""), "[[1 x m]]")
-	r.equal("rejected", r.rows(bronze.RejectedTable, "stream, file, line, raw_text, error", ""), "[[in.csv b1/bad.csv 1 id,nom column name is missing]]")
+	r.equal("rows", r.rows("bronze.strict", "id, coalesce(name, '-'), coalesce(nom, '-'), coalesce(more, '-')", "ORDER BY id"), "[[1 - x -] [2 - y -] [3 x - m]]")
 }
 
 func TestRejectedRows(t *testing.T) {

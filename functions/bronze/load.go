@@ -47,11 +47,9 @@ func (l *loader) write(ctx context.Context, page connector.Page) (*lake.Decision
 		l.schema = l.table.Snap.Schema()
 	}
 	for _, part := range page.Parts {
-		bad, err := l.part(ctx, part)
-		if err != nil {
+		if err := l.part(ctx, part); err != nil {
 			return nil, err
 		}
-		page.Bad = append(page.Bad, bad...)
 	}
 	if err := l.bad(ctx, page); err != nil {
 		return nil, err
@@ -77,22 +75,12 @@ func (l *loader) write(ctx context.Context, page connector.Page) (*lake.Decision
 	return d, nil
 }
 
-// part loads files of one header. Files without a declared column are given back as bad.
-func (l *loader) part(ctx context.Context, part connector.Part) ([]connector.Bad, error) {
+// part loads files of one header.
+func (l *loader) part(ctx context.Context, part connector.Part) error {
 	columns := l.spelled(part.Columns)
-	for _, want := range l.declare.Columns {
-		if slices.Contains(columns, want) {
-			continue
-		}
-		bad := make([]connector.Bad, len(part.Files))
-		for i, f := range part.Files {
-			bad[i] = connector.Bad{Key: f.Item.Key, Line: 1, Text: strings.Join(part.Columns, ","), Error: "column " + want + " is missing"}
-		}
-		return bad, nil
-	}
 	stored := slices.DeleteFunc(slices.Clone(columns), isOwn)
 	if err := l.grow(stored); err != nil {
-		return nil, err
+		return err
 	}
 	paths := make([]string, len(part.Files))
 	for i, f := range part.Files {
@@ -101,13 +89,13 @@ func (l *loader) part(ctx context.Context, part connector.Part) ([]connector.Bad
 	rows, rejects := l.session.CSV(engine.CSV{Paths: paths, Columns: columns, Header: part.Header, Delimiter: part.Delimiter, EmptyText: part.EmptyText, CRLF: part.CRLF, LineBreaks: part.LineBreaks})
 	adds, err := l.session.Write(ctx, l.target(l.table.Delta, l.schema), l.query(stored, rows, l.items(part.Files)))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.accepted = append(l.accepted, adds...)
 	if err := l.session.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT i.key, r.line, r.raw_text, r.error, i.batch FROM %s r JOIN %s i USING (path)", rejected, rejects, l.items(part.Files))); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, l.balance(ctx, part, adds, rejects)
+	return l.balance(ctx, part, adds, rejects)
 }
 
 // balance holds the engine to the number of rows that the connector counted: a reader of delimited text that loses its place does not say so.
@@ -179,10 +167,11 @@ func (l *loader) spelled(columns []string) []string {
 	return out
 }
 
-// grow adds columns to the table's schema.
+// grow adds columns to the table's schema, which begins with the declared ones.
 func (l *loader) grow(columns []string) error {
 	fields := textFields(columns)
 	if len(l.schema.Fields) == 0 {
+		l.schema.Fields = textFields(l.declare.Columns)
 		fields = append(fields, metaFields()...)
 	}
 	schema, _, err := lake.Widen(l.schema, delta.Schema{Fields: fields})

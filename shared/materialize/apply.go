@@ -6,6 +6,7 @@ import (
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
 )
 
 // change is what happens to the rows of a table, as queries: new rows, and rows that take the place of one (_file, _pos).
@@ -46,6 +47,9 @@ func (j *Job) apply(ctx context.Context, c change, r *Result) error {
 	if r.Adds, err = j.Session.Write(ctx, j.Target, "SELECT * FROM "+inserts); err != nil {
 		return err
 	}
+	if n := written(r.Adds); n != r.Inserted {
+		return fault.New(fault.Internal, "write", j.Table.Name, "%d new rows, written %d", r.Inserted, n)
+	}
 	for _, file := range touched {
 		if err := j.rewrite(ctx, file, updates, r); err != nil {
 			return err
@@ -72,8 +76,27 @@ func (j *Job) rewrite(ctx context.Context, file int64, updates string, r *Result
 	if err != nil {
 		return err
 	}
+	if before, known := rows(old); known && before != written(adds) {
+		return fault.New(fault.Internal, "rewrite", old.Path, "the file has %d rows, written anew %d", before, written(adds))
+	}
 	r.Adds, r.Removes = append(r.Adds, adds...), append(r.Removes, old)
 	return nil
+}
+
+// rows is the number of rows of a file, where its writer said it.
+func rows(a delta.Add) (int64, bool) {
+	stats, ok := delta.ParseStats(a.Stats)
+	return stats.NumRecords, ok
+}
+
+// written is the number of rows of files that were just written, which all say it.
+func written(adds []delta.Add) int64 {
+	var n int64
+	for _, a := range adds {
+		r, _ := rows(a)
+		n += r
+	}
+	return n
 }
 
 // feed writes the change data: what was inserted, and each updated row before and after.

@@ -108,7 +108,7 @@ type Table struct {
 	Description    string
 	Materialized   Materialization
 	Stream         string   // bronze: "landing.orders"
-	Columns        []string // bronze: those that every file must have, in this order; none = any
+	Columns        []string // bronze: those that the table begins with, in this order; more come as files bring them
 	Model          *Model   // silver and gold
 	UniqueKey      []string
 	SequenceBy     string // merge, scd2: the column whose greatest value is the newest row of a key

@@ -150,7 +150,11 @@ func (j *job) seen(name string) *lake.Input {
 // digest identifies everything that decides what becomes of a row.
 func (j *job) digest() string {
 	t := j.Table
-	raw, err := json.Marshal([]any{t.Model.Text, j.Pipeline.Vars, t.Materialized, t.UniqueKey, t.SequenceBy, t.TrackedColumns, t.History, t.SurrogateKey, rules(t.Rules), j.RefuseAll})
+	model, err := t.Model.Render(viewName) // with the values of its variables
+	if err != nil {
+		panic(err) // the names are ours, on one line
+	}
+	raw, err := json.Marshal([]any{model.SQL, t.Materialized, t.UniqueKey, t.SequenceBy, t.TrackedColumns, t.History, t.SurrogateKey, rules(t.Rules), j.RefuseAll})
 	if err != nil {
 		panic(err) // strings only
 	}
