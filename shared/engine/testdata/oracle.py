@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import json
+import math
 import sys
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ from deltalake import DeltaTable, write_deltalake
 
 def text(v):
     if isinstance(v, (decimal.Decimal, datetime.date)):
+        return str(v)
+    if isinstance(v, float) and not math.isfinite(v):
         return str(v)
     if isinstance(v, bytes):
         return v.hex()
