@@ -36,8 +36,9 @@ def read(path):
             outside.append("num_records")
         for name in data.column_names:
             column = data[name]
-            if action.get("null_count." + name, column.null_count) != column.null_count:
-                outside.append("null_count." + name)
+            nulls = action.get("null_count." + name)
+            if nulls is not None and nulls != column.null_count:
+                outside.append(f"null_count.{name}: {nulls}, not {column.null_count}")
             lo, hi = action.get("min." + name), action.get("max." + name)
             values = [v for v in column.to_pylist() if v is not None]
             if isinstance(hi, datetime.datetime):
