@@ -117,7 +117,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	l := newLab(t)
 	stages(t, l, func(t *testing.T, st stage) {
 		t.Logf("%d operations", len(st.ops))
-		for _, p := range st.places(3) {
+		for _, p := range st.places(10) {
 			for _, resume := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%d %s/applied=%v/resume=%v", p.at, st.ops[p.at-1], p.applied, resume), func(t *testing.T) {
 					t.Parallel()
@@ -135,7 +135,7 @@ func TestCrashedLakesByDeltaRS(t *testing.T) {
 	l := newLab(t)
 	last := l.site(t)
 	stages(t, l, func(_ *testing.T, st stage) {
-		writes := st.places(2)
+		writes := st.places(4)
 		last = st.crash(t, writes[len(writes)-1], true)
 	})
 	last.otherReader()
@@ -145,7 +145,7 @@ func TestCrashedLakesByDeltaRS(t *testing.T) {
 func TestTroubleAtEveryOperation(t *testing.T) {
 	l := newLab(t)
 	stages(t, l, func(t *testing.T, st stage) {
-		for _, p := range st.places(2) {
+		for _, p := range st.places(4) {
 			t.Run(fmt.Sprintf("%d %s/applied=%v", p.at, st.ops[p.at-1], p.applied), func(t *testing.T) {
 				t.Parallel()
 				plan := inject.Plan{FailAt: p.at}
@@ -170,7 +170,7 @@ func TestTroubleAtEveryOperation(t *testing.T) {
 func TestFailureAtEveryOperation(t *testing.T) {
 	l := newLab(t)
 	stages(t, l, func(t *testing.T, st stage) {
-		for _, p := range st.places(2) {
+		for _, p := range st.places(4) {
 			if p.applied {
 				continue
 			}
