@@ -9,6 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/ledger"
 )
 
@@ -132,7 +133,17 @@ func summarize(s streams, out ledger.Outcome, c summaryContext) error {
 	if !n.Balanced() {
 		balance = "THE COUNTS DO NOT BALANCE"
 	}
-	fmt.Fprintf(s.out, "\nSilver read %s rows = %s accepted + %s superseded + %s stale + %s quarantined: %s.\n",
+	fmt.Fprintln(s.out)
+	var raw lake.Counts
+	for _, t := range out.Tables {
+		if strings.HasPrefix(t.Table, "bronze.") {
+			raw = raw.Plus(t.Counts)
+		}
+	}
+	if raw.Read > 0 {
+		fmt.Fprintf(s.out, "Bronze read %s rows = %s accepted + %s rejected.\n", count(raw.Read), count(raw.Accepted), count(raw.Quarantined))
+	}
+	fmt.Fprintf(s.out, "Silver read %s rows = %s accepted + %s superseded + %s stale + %s quarantined: %s.\n",
 		count(n.Read), count(n.Accepted), count(n.Superseded), count(n.Stale), count(n.Quarantined), balance)
 	fmt.Fprintf(s.out, "Run %s %s in %.1f s. The lake is in %s (Delta tables, readable with delta-rs, Spark, DuckDB).\n",
 		out.Run, out.Status, out.Finished.Sub(out.Started).Seconds(), c.lake)
