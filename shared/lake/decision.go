@@ -25,12 +25,12 @@ type Decision struct {
 	Table       string            `json:"table"`  // full name
 	Attempt     int64             `json:"attempt,string"`
 	Parent      int64             `json:"parent,string,omitempty"` // the decision before; 0: none
-	Depth       int               `json:"depth"`                   // parents to follow to one that holds all items
+	Depth       int               `json:"depth"`                   // parents to follow to one that names the segments
 	Run         string            `json:"run"`
 	ReadVersion int64             `json:"read_version"`     // of the table, on which the decision was made; -1: there was none
 	Inputs      map[string]Input  `json:"inputs,omitempty"` // tables read, by full name
 	Items       []connector.Item  `json:"items,omitempty"`  // of the source: what this batch took
-	Older       []connector.Item  `json:"older,omitempty"`  // at depth 0: what all decisions before took
+	Older       []Segment         `json:"older,omitempty"`  // at depth 0: what all decisions before took, newest first
 	Kind        string            `json:"kind,omitempty"`   // materialization and key, which a table keeps
 	Model       string            `json:"model,omitempty"`  // digest of the SQL and the rules that were applied
 	Counts      Counts            `json:"counts"`

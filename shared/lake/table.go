@@ -1,17 +1,12 @@
 package lake
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 
-	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
-	"github.com/lakestep/lakestep/shared/store"
 )
 
 // Table is a table as it was at one moment: its newest snapshot, and the decision that holds in it.
@@ -93,54 +88,6 @@ func (t *Table) Next(run string, attempt int64) *Decision {
 		d.Refused = t.Decision.Refused.pointer()
 	}
 	return d
-}
-
-// Save stores a decision, made durable before the commit that names it. It points to the one before; every maxDepth-th holds the items of
-// all before it (depth 0), so that neither the documents nor the way back grow with the square of the batches.
-func (t *Table) Save(ctx context.Context, d *Decision) error {
-	if !d.Counts.Balanced() {
-		return fault.New(fault.Internal, "decide", d.Table, "the counts do not balance: %+v", d.Counts)
-	}
-	if prev := t.Decision; prev != nil {
-		d.Parent, d.Depth = prev.Attempt, prev.Depth+1
-	}
-	if d.Depth == maxDepth {
-		seen, err := t.Seen(ctx)
-		if err != nil {
-			return err
-		}
-		for _, it := range d.Items {
-			delete(seen, it.Key)
-		}
-		rest := make([]connector.Item, 0, len(seen))
-		for _, it := range seen {
-			rest = append(rest, it)
-		}
-		slices.SortFunc(rest, func(a, b connector.Item) int { return strings.Compare(a.Key, b.Key) })
-		d.Older, d.Depth = rest, 0
-	}
-	raw, err := json.Marshal(d)
-	if err != nil {
-		return fault.New(fault.Internal, "decide", d.Table, "%w", err)
-	}
-	if len(raw) > maxDocument {
-		return fault.New(fault.InvalidInput, "decide", d.Table, "the cursor document has %d bytes, more than %d", len(raw), maxDocument)
-	}
-	return t.lake.Store.Put(ctx, t.Delta.Prefix()+"/"+decisionKey(d.Attempt), bytes.NewReader(raw), store.PutOptions{IfAbsent: true})
-}
-
-// Seen gives the items that the table's decisions took from their source.
-func (t *Table) Seen(ctx context.Context) (connector.Position, error) {
-	seen := connector.Position{}
-	err := t.back(ctx, func(d *Decision) bool {
-		for _, it := range slices.Concat(d.Items, d.Older) {
-			if _, newer := seen[it.Key]; !newer {
-				seen[it.Key] = it
-			}
-		}
-		return d.Depth > 0
-	})
-	return seen, err
 }
 
 // OfRun gives the decisions that a run made on the table, newest first. Names of runs sort by time: decisions of later runs are passed over.
