@@ -37,6 +37,7 @@ func layers() []layer {
 		{"shared/lineage", base[:1], "ports and contracts know faults, and not one another"},
 		{"shared/metrics", base[:1], "ports and contracts know faults, and not one another"},
 		{"shared/document", base[:1], "a reader of files that people write"},
+		{"shared/cases", nil, "a reader of test cases"},
 
 		{"shared/store/", with(base[:1], []string{"shared/store"}), "an adapter knows its port, not other adapters"},
 		{"shared/secret/", with(base[:1], []string{"shared/secret"}), "an adapter knows its port, not other adapters"},

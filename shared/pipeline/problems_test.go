@@ -7,8 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/lakestep/lakestep/shared/cases"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/pipeline"
 )
@@ -24,67 +23,28 @@ var update = flag.Bool("update", false, "write what Load says into testdata/*.tx
 //	--- want
 //	the problems, one a line, in order; none when it loads
 func TestProblems(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no testdata", err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cases := strings.Split(string(data), "=== ")
-		for i, text := range cases[1:] {
-			name, _, _ := strings.Cut(text, "\n")
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".txt")+"/"+name, func(t *testing.T) {
-				cases[i+1] = problemCase(t, text)
-			})
-		}
-		if *update {
-			if err := os.WriteFile(file, []byte(strings.Join(cases, "=== ")), 0o644); err != nil {
-				t.Fatal(err)
+	cases.Run(t, "testdata/*.txt", *update, func(t *testing.T, c cases.Case) string {
+		b := pipeline.Bundle{Root: pipeline.RootFile, Files: baseFiles(t), Vars: map[string]string{}}
+		b.Files[pipeline.RootFile] = c.First + "\n"
+		for name, body := range c.Sections {
+			if name != "vars" {
+				b.Files[name] = body + "\n"
+				continue
 			}
-		}
-	}
-}
-
-// problemCase checks one case and gives it back as it would be right.
-func problemCase(t *testing.T, text string) string {
-	parts := strings.Split(text, "\n--- ")
-	_, root, _ := strings.Cut(parts[0], "\n")
-	b := pipeline.Bundle{Root: pipeline.RootFile, Files: baseFiles(t), Vars: map[string]string{}}
-	b.Files[pipeline.RootFile] = root + "\n"
-	want, found := "", false
-	for _, part := range parts[1:] {
-		name, body, _ := strings.Cut(part, "\n")
-		switch name {
-		case "want":
-			want, found = strings.TrimSpace(body), true
-		case "vars":
 			for _, line := range strings.Fields(body) {
 				k, v, _ := strings.Cut(line, "=")
 				b.Vars[k] = v
 			}
-		default:
-			b.Files[name] = body + "\n"
 		}
-	}
-	if !found {
-		t.Fatal("the case has no --- want")
-	}
-	_, err := pipeline.Load(b)
-	got := ""
-	if err != nil {
+		_, err := pipeline.Load(b)
+		if err == nil {
+			return ""
+		}
 		if fault.KindOf(err) != fault.InvalidInput {
 			t.Errorf("kind %s", fault.KindOf(err))
 		}
-		got = strings.TrimPrefix(err.Error(), "load pipeline: ")
-	}
-	if diff := cmp.Diff(want, got); diff != "" && !*update {
-		t.Errorf("want -, got +\n%s", diff)
-	}
-	head, _, _ := strings.Cut(text, "\n--- want")
-	return strings.TrimRight(head+"\n--- want\n"+got, "\n") + "\n\n"
+		return strings.TrimPrefix(err.Error(), "load pipeline: ")
+	})
 }
 
 func baseFiles(t testing.TB) map[string]string {
