@@ -101,13 +101,13 @@ func (p *program) loadOrders(t testing.TB, run, bundle string) {
 }
 
 // approve makes and audits silver.orders, and gives what it takes to publish it.
-func (p *program) approve(t testing.TB, run, bundle string) publish.Input {
+func (p *program) approve(t testing.TB, run, bundle string) lake.StagedInput {
 	made := do[transform.Output](t, p, "silver", transform.Input{Run: run, Bundle: bundle, Table: "silver.orders"})
 	if made.Status != transform.Staged {
 		t.Fatalf("silver.orders is %s", made.Status)
 	}
-	do[quality.Output](t, p, "quality", quality.Input{Run: run, Bundle: bundle, Table: "silver.orders", Staged: *made.Staged})
-	return publish.Input{Run: run, Bundle: bundle, Table: "silver.orders", Staged: *made.Staged}
+	do[quality.Output](t, p, "quality", lake.StagedInput{Run: run, Bundle: bundle, Table: "silver.orders", Staged: *made.Staged})
+	return lake.StagedInput{Run: run, Bundle: bundle, Table: "silver.orders", Staged: *made.Staged}
 }
 
 func (p *program) pin(t testing.TB) string {
@@ -264,8 +264,8 @@ func publisherDies(t *testing.T, prefix string) {
 	}}
 	p := s.program(tr.settings())
 	if out, err := try[transform.Output](t, p, "silver", transform.Input{Run: "other", Bundle: bundle, Table: "silver.orders"}); err == nil && out.Status == transform.Staged {
-		do[quality.Output](t, p, "quality", quality.Input{Run: "other", Bundle: bundle, Table: "silver.orders", Staged: *out.Staged})
-		_, _ = try[publish.Output](t, p, "publish", publish.Input{Run: "other", Bundle: bundle, Table: "silver.orders", Staged: *out.Staged})
+		do[quality.Output](t, p, "quality", lake.StagedInput{Run: "other", Bundle: bundle, Table: "silver.orders", Staged: *out.Staged})
+		_, _ = try[publish.Output](t, p, "publish", lake.StagedInput{Run: "other", Bundle: bundle, Table: "silver.orders", Staged: *out.Staged})
 	}
 	if tr.times != 0 {
 		t.Error("the trap did not spring")

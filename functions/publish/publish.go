@@ -12,14 +12,6 @@ import (
 	"github.com/lakestep/lakestep/shared/step"
 )
 
-// Input names the audited commit.
-type Input struct {
-	Run    string         `json:"run"`
-	Bundle string         `json:"bundle"`
-	Table  string         `json:"table"`
-	Staged lake.StagedRef `json:"staged"`
-}
-
 // Output says under which version the table's data now is.
 type Output struct {
 	Table   string `json:"table"`
@@ -32,7 +24,7 @@ type publisher struct{ lake *lake.Lake }
 // New makes the step.
 func New(l *lake.Lake) step.Step { return step.New("publish", (&publisher{l}).run) }
 
-func (p *publisher) run(ctx context.Context, in Input) (Output, error) {
+func (p *publisher) run(ctx context.Context, in lake.StagedInput) (Output, error) {
 	table, err := p.lake.Open(ctx, in.Table)
 	if err != nil {
 		return Output{}, err

@@ -16,14 +16,6 @@ import (
 	"github.com/lakestep/lakestep/shared/step"
 )
 
-// Input names the staged commit.
-type Input struct {
-	Run    string         `json:"run"`
-	Bundle string         `json:"bundle"`
-	Table  string         `json:"table"`
-	Staged lake.StagedRef `json:"staged"`
-}
-
 // Output is the verdict in short.
 type Output struct {
 	Table   string  `json:"table"`
@@ -45,7 +37,7 @@ func New(l *lake.Lake, e *engine.Engine) step.Step {
 	return step.New("quality", (&auditor{l, e}).run)
 }
 
-func (a *auditor) run(ctx context.Context, in Input) (Output, error) {
+func (a *auditor) run(ctx context.Context, in lake.StagedInput) (Output, error) {
 	_, declare, err := a.lake.Declared(ctx, in.Bundle, in.Table)
 	if err != nil {
 		return Output{}, err
@@ -86,7 +78,7 @@ func (a *auditor) run(ctx context.Context, in Input) (Output, error) {
 }
 
 // judge records the verdict, and the hold when the gate is closed.
-func (a *auditor) judge(ctx context.Context, in Input, table *lake.Table, d *lake.Decision, checks []lake.Check) (Output, error) {
+func (a *auditor) judge(ctx context.Context, in lake.StagedInput, table *lake.Table, d *lake.Decision, checks []lake.Check) (Output, error) {
 	overrides, err := a.lake.Overrides(ctx, in.Run)
 	if err != nil {
 		return Output{}, err

@@ -121,6 +121,14 @@ type StagedRef struct {
 	SHA256  string `json:"sha256"`
 }
 
+// StagedInput is what the steps behind a staged commit take.
+type StagedInput struct {
+	Run    string    `json:"run"`
+	Bundle string    `json:"bundle"`
+	Table  string    `json:"table"`
+	Staged StagedRef `json:"staged"`
+}
+
 func (t *Table) staged(r StagedRef) delta.Staged {
 	return delta.Staged{Attempt: r.Attempt, Key: fmt.Sprintf("%s/_lakestep/staged/%d.json", t.Delta.Prefix(), r.Attempt), SHA256: r.SHA256}
 }

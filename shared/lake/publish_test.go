@@ -85,7 +85,7 @@ func audit(t *testing.T, lab *laketest.Lab, ref lake.StagedRef) {
 // step runs the step publish.
 func step(t *testing.T, lab *laketest.Lab, ref lake.StagedRef) error {
 	t.Helper()
-	raw, err := json.Marshal(publish.Input{Table: silver, Staged: ref})
+	raw, err := json.Marshal(lake.StagedInput{Table: silver, Staged: ref})
 	if err != nil {
 		t.Fatal(err)
 	}
