@@ -167,7 +167,7 @@ func (t *Table) readInfo(ctx context.Context, version int64) (CommitInfo, error)
 		info = *l.CommitInfo
 		return errStop
 	})
-	if err != nil && err != errStop {
+	if err != nil && !errors.Is(err, errStop) {
 		return CommitInfo{}, fmt.Errorf("commit info of version %d: %w", version, err)
 	}
 	return info, nil

@@ -87,15 +87,15 @@ func (s *state) remove(r Remove) {
 
 // snapshot checks a replayed state and makes it a Snapshot.
 func (t *Table) snapshot(version int64, st *state) (*Snapshot, error) {
-	refuse := func(err error) (*Snapshot, error) {
-		return nil, fault.New(fault.InvalidInput, "read snapshot of", t.prefix, "version %d: %w", version, err)
+	wrong := func(err error) *fault.Fault {
+		return fault.New(fault.InvalidInput, "read snapshot of", t.prefix, "version %d: %w", version, err)
 	}
+	refuse := func(err error) (*Snapshot, error) { return nil, wrong(err) }
 	if st.protocol == nil {
 		return refuse(errors.New("no protocol action in the log"))
 	}
 	if err := st.protocol.checkReadable(); err != nil {
-		_, f := refuse(err)
-		return nil, f.(*fault.Fault).WithHint("this table needs a newer lakestep, or the feature dropped by the engine that set it")
+		return nil, wrong(err).WithHint("this table needs a newer lakestep, or the feature dropped by the engine that set it")
 	}
 	if st.metadata == nil {
 		return refuse(errors.New("no metaData action in the log"))

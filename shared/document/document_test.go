@@ -242,7 +242,7 @@ func TestPositionsOfRetail(t *testing.T) {
 
 func TestDidYouMean(t *testing.T) {
 	known := []string{"unique_key", "sequence_by", "model"}
-	for word, want := range map[string]string{"uniquekey": `did you mean "unique_key"?`, "modle": `did you mean "model"?`, "x": "known: unique_key, sequence_by, model", "zzzzzzzz": "known: unique_key, sequence_by, model"} {
+	for word, want := range map[string]string{"uniquekey": `did you mean "unique_key"?`, "modell": `did you mean "model"?`, "x": "known: unique_key, sequence_by, model", "zzzzzzzz": "known: unique_key, sequence_by, model"} {
 		if got := document.DidYouMean(word, known); got != want {
 			t.Errorf("%s: %s", word, got)
 		}

@@ -125,7 +125,7 @@ func TestGate(t *testing.T) {
 			if err := lab.Lake.PutOverrides(t.Context(), "r", tt.overrides); err != nil {
 				t.Fatal(err)
 			}
-			in, err := json.Marshal(qualitystep.Input{Run: "r", Bundle: digest, Table: "silver.orders", Staged: made.Staged})
+			in, err := json.Marshal(lake.StagedInput{Run: "r", Bundle: digest, Table: "silver.orders", Staged: made.Staged})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -181,7 +181,7 @@ func createJournal(dir string, h header) (*journal, error) {
 		return nil, err
 	}
 	path := journalPath(dir, h.ID)
-	if _, err := readJournal(path); err != errNoHeader && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := readJournal(path); !errors.Is(err, errNoHeader) && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(fault.New(fault.InvalidInput, "start", h.ID, "an execution with this id exists").
 			WithHint("resume it, or start with another id"), lock.Unlock())
 	}
