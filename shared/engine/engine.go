@@ -53,34 +53,39 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fault.New(fault.InvalidInput, "open", "engine", "temporary folder: %w", err)
 	}
-	connector, err := duckdb.NewConnector("", func(c driver.ExecerContext) error {
-		return configure(c, o, dir)
+	connector, err := duckdb.NewConnector("", func(c driver.ExecerContext) error { // for each connection
+		_, err := c.ExecContext(context.Background(), "SET TimeZone = 'UTC'", nil)
+		return err
 	})
 	if err != nil {
 		return nil, fault.New(fault.Internal, "open", "engine", "%w", err)
 	}
-	return &Engine{connector: connector, db: sql.OpenDB(connector), tempDir: dir}, nil
+	e := &Engine{connector: connector, db: sql.OpenDB(connector), tempDir: dir}
+	if err := e.configure(o); err != nil {
+		return nil, errors.Join(classify(err, "open", "engine"), e.Close())
+	}
+	return e, nil
 }
 
-func configure(c driver.ExecerContext, o Options, dir string) error {
+// configure makes the settings of the instance, once: DuckDB refuses to name the folder again after it has spilled into it.
+func (e *Engine) configure(o Options) error {
 	settings := []string{
-		"SET TimeZone = 'UTC'",
-		"SET preserve_insertion_order = false", // spill-free CSV to Parquet in 128 MB (ENGINE notes); order never carries meaning here
-		"SET temp_directory = " + Literal(filepath.Join(dir, "spill")),
-		"SET autoinstall_known_extensions = false", // no network behind the user's back
-		"SET autoload_known_extensions = false",
+		"SET GLOBAL preserve_insertion_order = false", // spill-free CSV to Parquet in 128 MB (ENGINE notes); order never carries meaning here
+		"SET GLOBAL temp_directory = " + Literal(filepath.Join(e.tempDir, "spill")),
+		"SET GLOBAL autoinstall_known_extensions = false", // no network behind the user's back
+		"SET GLOBAL autoload_known_extensions = false",
 	}
 	if o.MemoryMB > 0 {
-		settings = append(settings, fmt.Sprintf("SET memory_limit = '%dMB'", o.MemoryMB))
+		settings = append(settings, fmt.Sprintf("SET GLOBAL memory_limit = '%dMB'", o.MemoryMB))
 	}
 	if o.TempMB > 0 {
-		settings = append(settings, fmt.Sprintf("SET max_temp_directory_size = '%dMB'", o.TempMB))
+		settings = append(settings, fmt.Sprintf("SET GLOBAL max_temp_directory_size = '%dMB'", o.TempMB))
 	}
 	if o.Threads > 0 {
-		settings = append(settings, fmt.Sprintf("SET threads = %d", o.Threads))
+		settings = append(settings, fmt.Sprintf("SET GLOBAL threads = %d", o.Threads))
 	}
 	for _, s := range settings {
-		if _, err := c.ExecContext(context.Background(), s, nil); err != nil {
+		if _, err := e.db.ExecContext(context.Background(), s); err != nil {
 			return err
 		}
 	}
