@@ -20,8 +20,11 @@ const changeType = "_change_type"
 // apply writes the files of a change: a new one for inserts, and each file that holds an updated row anew.
 func (j *Job) apply(ctx context.Context, c change, r *Result) error {
 	inserts, updates := j.temp("inserts"), j.temp("updates")
-	for name, query := range map[string]string{inserts: c.inserts, updates: c.updates} {
-		if err := j.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", name, query)); err != nil {
+	for _, q := range []string{
+		fmt.Sprintf("CREATE TEMP VIEW %s AS %s", inserts, c.inserts), // read once or twice, and on the first load as large as the table
+		fmt.Sprintf("CREATE TEMP TABLE %s AS %s", updates, c.updates),
+	} {
+		if err := j.Session.Exec(ctx, q); err != nil {
 			return err
 		}
 	}
