@@ -102,7 +102,10 @@ func summarize(s streams, out ledger.Outcome, c summaryContext) error {
 	w := newTable(s, "table", ">version", ">read", ">accepted", ">superseded", ">stale", ">quarantined", ">score", "")
 	for _, t := range out.Tables {
 		note := ""
-		if !t.Changed {
+		switch {
+		case t.Version < 0:
+			note = "no data yet"
+		case !t.Changed:
 			note = "unchanged"
 		}
 		if t.Verdict == "waived" {
