@@ -149,6 +149,12 @@ func Compile(ctx context.Context, s *engine.Session, t *pipeline.Table) (delta.S
 		return delta.Schema{}, fault.New(fault.InvalidInput, "compile", t.Model.File+":1:1", "the result has no column _row").
 			WithHint("a silver model selects _row of its {{ changes }} too: by it lakestep finds the received row of a refused one")
 	}
+	for _, f := range withoutRow(schema).Fields {
+		if strings.HasPrefix(f.Name, "_") || engine.Reserved(f.Name) {
+			return delta.Schema{}, fault.New(fault.InvalidInput, "compile", t.Model.File+":1:1", "the result has a column %s", f.Name).
+				WithHint("names that begin with _, file_row_number, file_index and filename are how lakestep finds rows again: select it AS another name")
+		}
+	}
 	return schema, compileRules(ctx, s, t, schema)
 }
 
