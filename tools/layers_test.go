@@ -20,8 +20,8 @@ type layer struct {
 // layers is the table of ARCHITECTURE.md as data, from the bottom up. A new package needs a line.
 func layers() []layer {
 	base := []string{"shared/fault", "shared/step", "shared/event", "shared/store", "shared/secret", "shared/lineage", "shared/metrics"}
-	tables := []string{"shared/delta", "shared/engine", "shared/connector", "shared/contract", "shared/pipeline", "shared/document"}
-	domain := []string{"shared/lake", "shared/ledger", "shared/quality", "shared/materialize", "shared/transform", "shared/asl"}
+	tables := []string{"shared/delta", "shared/engine", "shared/dml", "shared/connector", "shared/contract", "shared/pipeline", "shared/document"}
+	domain := []string{"shared/lake", "shared/ledger", "shared/quality", "shared/materialize", "shared/transform", "shared/maintenance", "shared/asl"}
 	with := func(lists ...[]string) (all []string) {
 		for _, l := range lists {
 			all = append(all, l...)
@@ -47,6 +47,8 @@ func layers() []layer {
 		{"shared/asl", base, "the interpreter knows no lake"},
 		{"shared/connector", base, "a source knows neither tables nor engine"},
 		{"shared/engine", with(base, []string{"shared/delta"}), "the engine reads and writes Delta files"},
+		{"shared/dml", with(base, []string{"shared/delta", "shared/engine"}), "rows change where the log and the engine meet"},
+		{"shared/maintenance", with(base, []string{"shared/delta", "shared/engine", "shared/dml"}), "any Delta table can be maintained, in a lake or not"},
 		{"shared/contract", with(base, []string{"shared/document"}), "a contract is a document"},
 		{"shared/pipeline", with(base, []string{"shared/contract", "shared/document"}), "a declaration is checked without data"},
 		{"shared/lake", with(base, tables), "what the steps share stands on tables and declarations"},
