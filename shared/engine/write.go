@@ -24,18 +24,23 @@ const fileBytes = 128 << 20
 // Target is where data files go: a table's schema and folder, and the attempt whose number is in every name, so that
 // two attempts never touch one another's files.
 type Target struct {
-	Store   store.Store
-	Table   *delta.Table
-	Schema  delta.Schema
-	Attempt int64
-	Now     time.Time // becomes the files' modification time in the log
-	Bytes   int64     // at which a new file begins; 0: 128 MiB
-	Folder  string    // under the table: "" for data files, "_change_data" for the change data feed
+	Store      store.Store
+	Table      *delta.Table
+	Schema     delta.Schema
+	Partition  []string          // partition columns: a file holds rows of one partition, without these columns
+	Properties map[string]string // the table's configuration: it says which columns have statistics
+	Attempt    int64
+	Now        time.Time // becomes the files' modification time in the log
+	Bytes      int64     // at which a new file begins; 0: 128 MiB
+	Folder     string    // under the table: "" for data files, "_change_data" for the change data feed
 }
 
 // Write runs a SELECT and stores its rows as Parquet data files of the target. The query's columns are taken by name and
 // cast to the schema; a schema column that the query lacks is an error of the query. No rows give no files.
 func (s *Session) Write(ctx context.Context, t Target, query string) ([]delta.Add, error) {
+	if len(t.Partition) > 0 {
+		return nil, fault.New(fault.InvalidInput, "write", t.Table.Prefix(), "partitioned tables are not written yet")
+	}
 	dir := s.TempFile("copy") // its number is unique in the session, and so part of the files' names
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, fault.New(fault.Internal, "write", "data files", "%w", err)

@@ -1,0 +1,139 @@
+package dml
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store"
+)
+
+// Table is a Delta table with what it takes to change its rows. Like its session it is used by one goroutine.
+type Table struct {
+	Delta   *delta.Table
+	Store   store.Store // in which the table is
+	Session *engine.Session
+	Attempt func() int64     // gives a positive number that nobody else uses: it becomes part of file names
+	Now     func() time.Time // the clock
+}
+
+// Operation is a change of a table's rows. The types of this package that are named after what they do implement it.
+type Operation interface {
+	plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan, error)
+}
+
+// Plan is what an operation does to a table, with its files written and nothing committed. Whoever plans may add to
+// the transaction that Txn gives; the fields are for looking at.
+type Plan struct {
+	Base      *delta.Snapshot // the version that was read
+	Operation delta.Operation // the commitInfo, with metrics under Spark's names
+	Adds      []delta.Add
+	Removes   []delta.Add // live files of Base that go
+	CDC       []delta.CDC
+	Metadata  *delta.Metadata // when the schema grows
+	Protocol  *delta.Protocol
+	Blind     bool // nothing of the table was looked at
+}
+
+// Changed tells whether a commit of the plan would change the table.
+func (p *Plan) Changed() bool { return len(p.Adds)+len(p.Removes) > 0 || p.Metadata != nil }
+
+// Txn is the plan as a transaction, to commit or to stage.
+func (p *Plan) Txn() *delta.Txn {
+	x := p.Base.Begin(p.Operation).Remove(true, p.Removes...).Add(p.Adds...).CDC(p.CDC...)
+	if p.Metadata != nil {
+		x.SetMetadata(*p.Metadata)
+	}
+	if p.Protocol != nil {
+		x.SetProtocol(*p.Protocol)
+	}
+	if p.Blind {
+		x.ReadNothing()
+	}
+	return x
+}
+
+// Plan writes the files of an operation on the table as it is at the snapshot, and says what to commit. What it wrote
+// before an error stays behind as files that no log names, for a vacuum.
+func (t *Table) Plan(ctx context.Context, snap *delta.Snapshot, op Operation) (*Plan, error) {
+	if snap.Version() < 0 {
+		return nil, fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "%w", delta.ErrNoTable).WithHint("create the table first")
+	}
+	if err := snap.CheckWritable(); err != nil {
+		return nil, err
+	}
+	p, err := op.plan(ctx, t, snap)
+	if err != nil {
+		return nil, err
+	}
+	p.Base = snap
+	return p, nil
+}
+
+// Result says what a commit did.
+type Result struct {
+	Version int64            // that the operation made; the version that was read when there was nothing to change
+	Metrics map[string]int64 // as in the commitInfo
+}
+
+const (
+	maxPlans   = 20                    // of one Run; each further one means that another writer won
+	firstPause = 20 * time.Millisecond // before the second plan, doubled until lastPause
+	lastPause  = 2 * time.Second
+)
+
+// Run plans the operation on the newest version and commits it. When another writer came first with a change that the
+// outcome depends on, it plans anew on the version since, up to 20 times with growing pauses; then the last conflict
+// is the error (Stale).
+func (t *Table) Run(ctx context.Context, op Operation) (Result, error) {
+	pause := firstPause
+	for try := 1; ; try++ {
+		snap, err := t.Delta.Snapshot(ctx, delta.AsOf{})
+		if err != nil {
+			return Result{}, err
+		}
+		p, err := t.Plan(ctx, snap, op)
+		if err != nil {
+			return Result{}, err
+		}
+		if !p.Changed() {
+			return Result{Version: snap.Version(), Metrics: p.Operation.Metrics}, nil
+		}
+		version, err := p.Txn().Commit(ctx)
+		var conflict *delta.ConflictError
+		switch {
+		case err == nil:
+			return Result{Version: version, Metrics: p.Operation.Metrics}, nil
+		case !errors.As(err, &conflict) || try == maxPlans:
+			return Result{}, err
+		}
+		// The attempt's number is random: it spreads writers that lost to the same winner.
+		select {
+		case <-time.After(pause/2 + time.Duration(t.Attempt())%(pause/2)):
+		case <-ctx.Done():
+			return Result{}, fault.New(fault.Unavailable, "commit to", t.Delta.Prefix(), "%w: %w", context.Cause(ctx), err)
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// Create makes the table, without rows. A table that is there already is a Stale fault.
+func (t *Table) Create(ctx context.Context, schema delta.Schema, partitionColumns []string, properties map[string]string) (Result, error) {
+	m, p, err := t.Delta.NewMetadata(schema, partitionColumns, properties)
+	if err != nil {
+		return Result{}, err
+	}
+	version, err := t.Delta.Empty().Begin(delta.Operation{Name: "CREATE TABLE"}).ReadNothing().SetMetadata(m).SetProtocol(p).Commit(ctx)
+	return Result{Version: version}, err
+}
+
+// target is where data files of a plan go.
+func (t *Table) target(m delta.Metadata, schema delta.Schema) engine.Target {
+	return engine.Target{
+		Store: t.Store, Table: t.Delta, Schema: schema, Partition: m.PartitionColumns, Properties: m.Configuration,
+		Attempt: t.Attempt(), Now: t.Now(),
+	}
+}
