@@ -18,37 +18,47 @@ import (
 
 func tableCommand(g *globals, io func() streams) *cobra.Command {
 	var dir string
-	c := &cobra.Command{Use: "table", Short: "Look at the lake's tables: list, history, show", RunE: func(c *cobra.Command, args []string) error {
+	c := &cobra.Command{Use: "table", Short: "Look at Delta tables, the lake's and others", RunE: func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return c.Help()
 		}
-		return fault.New(fault.InvalidInput, "", "", "unknown command %q for %q", args[0], c.CommandPath()).WithHint("there are list, history and show")
+		var there []string
+		for _, sub := range c.Commands() {
+			there = append(there, sub.Name())
+		}
+		return fault.New(fault.InvalidInput, "", "", "unknown command %q for %q", args[0], c.CommandPath()).WithHint("there are %s", strings.Join(there, ", "))
 	}}
 	c.PersistentFlags().StringVarP(&dir, "pipeline", "p", defaultPipeline, "folder of the pipeline")
+	c.AddCommand(listCommand(g, io, &dir), historyCommand(g, io, &dir), showCommand(g, io, &dir))
+	return c
+}
+
+func historyCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 	limit := 20
-	history := &cobra.Command{
-		Use: "history TABLE", Short: "The versions of a table, newest first", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{
+		Use: "history TABLE|PATH", Short: "The versions of a table, newest first", Args: cobra.ExactArgs(1),
 		Example: "  lakestep table history silver.cleaned_orders",
 		RunE: func(c *cobra.Command, args []string) error {
-			p, l, _, err := g.open(dir)
+			t, err := g.target(*dir, args[0])
 			if err != nil {
 				return err
 			}
-			if err := known(p, args[0]); err != nil {
-				return err
-			}
-			commits, err := l.Delta(args[0]).History(c.Context(), limit)
+			commits, err := t.Delta.History(c.Context(), limit)
 			if err != nil {
 				return err
 			}
 			return showHistory(io(), commits)
 		},
 	}
-	history.Flags().IntVar(&limit, "limit", 20, "versions shown at most; 0 for all")
-	list := &cobra.Command{
+	c.Flags().IntVar(&limit, "limit", 20, "versions shown at most; 0 for all")
+	return c
+}
+
+func listCommand(g *globals, io func() streams, dir *string) *cobra.Command {
+	return &cobra.Command{
 		Use: "list", Short: "All tables with version, rows, files and bytes", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, l, _, err := g.open(dir)
+			p, l, _, err := g.open(*dir)
 			if err != nil {
 				return err
 			}
@@ -65,30 +75,29 @@ func tableCommand(g *globals, io func() streams) *cobra.Command {
 			return showTables(io(), all)
 		},
 	}
-	version := int64(-1)
-	show := &cobra.Command{
-		Use: "show TABLE", Short: "The columns of a table, and how far it has read", Args: cobra.ExactArgs(1),
+}
+
+func showCommand(g *globals, io func() streams, dir *string) *cobra.Command {
+	var at atFlags
+	c := &cobra.Command{
+		Use: "show TABLE|PATH", Short: "The columns of a table, and how far it has read", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, l, _, err := g.open(dir)
+			asOf, err := at.asOf()
 			if err != nil {
 				return err
 			}
-			if err := known(p, args[0]); err != nil {
+			t, err := g.target(*dir, args[0])
+			if err != nil {
 				return err
 			}
-			at := delta.AsOf{}
-			if version >= 0 {
-				at.Version = &version
-			}
-			snap, err := l.Delta(args[0]).Snapshot(c.Context(), at)
+			snap, err := t.Delta.Snapshot(c.Context(), asOf)
 			if err != nil {
 				return err
 			}
 			return showTable(io(), args[0], snap)
 		},
 	}
-	show.Flags().Int64Var(&version, "version", -1, "as it was at this version")
-	c.AddCommand(list, history, show)
+	at.add(c)
 	return c
 }
 
