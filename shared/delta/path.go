@@ -79,9 +79,11 @@ func hasScheme(path string) bool {
 	return false
 }
 
+func isAbsolute(path string) bool { return hasScheme(path) || strings.HasPrefix(path, "/") }
+
 // relativePath decodes an add.path that must name a file below the table root.
 func relativePath(path string) (string, error) {
-	if hasScheme(path) || strings.HasPrefix(path, "/") {
+	if isAbsolute(path) {
 		return "", errors.New("path is absolute")
 	}
 	rel, err := decodePath(path)
@@ -99,11 +101,16 @@ func relativePath(path string) (string, error) {
 	return rel, nil
 }
 
-// FilePath gives the store key of a data file. The path is decoded exactly once. Absolute paths (shallow
-// clones) and paths that leave the table root are an InvalidInput fault.
+// FilePath gives the store key of a data file. The path is decoded exactly once. Paths that leave the table root, and
+// absolute ones (shallow clones) that Options.Resolve does not know, are an InvalidInput fault.
 func (t *Table) FilePath(a Add) (string, error) { return t.fileKey(a.Path) }
 
 func (t *Table) fileKey(path string) (string, error) {
+	if t.resolve != nil && isAbsolute(path) {
+		if key, ok := t.resolve(path); ok {
+			return key, nil
+		}
+	}
 	rel, err := relativePath(path)
 	if err != nil {
 		return "", fault.New(fault.InvalidInput, "locate file of", t.prefix, "add.path %q: %w", path, err).

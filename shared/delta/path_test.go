@@ -53,3 +53,19 @@ func FuzzPath(f *testing.F) {
 		}
 	})
 }
+
+// Absolute paths are read where the composition root knows the store's key for them, and nowhere else.
+func TestResolvedPaths(t *testing.T) {
+	table := delta.Open(mem.New(), "clone", delta.Options{Resolve: func(uri string) (string, bool) {
+		return strings.CutPrefix(uri, "s3://lake/")
+	}})
+	if key, err := table.FilePath(delta.Add{Path: "s3://lake/t/x.parquet"}); key != "t/x.parquet" || err != nil {
+		t.Errorf("%q, %v", key, err)
+	}
+	if key, err := table.FilePath(delta.Add{Path: "s3://other/t/x.parquet"}); fault.KindOf(err) != fault.InvalidInput {
+		t.Errorf("%q, %v", key, err)
+	}
+	if key, err := table.FilePath(delta.Add{Path: "t/x.parquet"}); key != "clone/t/x.parquet" || err != nil {
+		t.Errorf("%q, %v", key, err)
+	}
+}

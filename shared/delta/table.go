@@ -24,6 +24,10 @@ type Options struct {
 	NewID             func() string                          // UUIDs for table and txn ids; random when nil
 	Engine            string                                 // commitInfo.engineInfo
 	OnCheckpointError func(table string, v int64, err error) // told of a checkpoint that could not be written; may be nil
+
+	// Resolve gives the key of a file that the log names by an absolute URI, as written there (a shallow clone's); ok
+	// is false where the store does not hold it. When nil, such files are refused.
+	Resolve func(uri string) (key string, ok bool)
 }
 
 // Table is one Delta table in a lake. It holds no state of the log and may be used concurrently.
@@ -34,11 +38,12 @@ type Table struct {
 	newID             func() string
 	engine            string
 	onCheckpointError func(string, int64, error)
+	resolve           func(uri string) (string, bool)
 }
 
 // Open names the table at prefix ("silver/cleaned_orders") below the root of s. It reads nothing yet.
 func Open(s store.Store, prefix string, o Options) *Table {
-	t := &Table{store: s, prefix: prefix, now: o.Now, newID: o.NewID, engine: o.Engine, onCheckpointError: o.OnCheckpointError}
+	t := &Table{store: s, prefix: prefix, now: o.Now, newID: o.NewID, engine: o.Engine, onCheckpointError: o.OnCheckpointError, resolve: o.Resolve}
 	if t.now == nil {
 		t.now = time.Now
 	}
