@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Action is one change in a commit: Add, Remove, CDC, Metadata, Protocol, SetTransaction, DomainMetadata or
@@ -171,12 +172,12 @@ func (l line) check() error {
 		}
 	}
 	if a := l.Add; a != nil {
-		require(a.Path != "", "add without path")
+		require(a.Path != "" && strings.IndexByte(a.Path, 0) < 0, "add without path, or with a zero byte in it")
 		require(a.Size >= 0, "add with negative size")
 		errs = append(errs, a.DeletionVector.check())
 	}
 	if r := l.Remove; r != nil {
-		require(r.Path != "", "remove without path")
+		require(r.Path != "" && strings.IndexByte(r.Path, 0) < 0, "remove without path, or with a zero byte in it")
 		errs = append(errs, r.DeletionVector.check())
 	}
 	require(l.CDC == nil || l.CDC.Path != "", "cdc without path")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/fault"
@@ -121,19 +122,16 @@ func (t *Table) checkGap(l listing, from, to int64) error {
 // replayCommits plays the commits after base up to target on the state and finishes the snapshot.
 func (t *Table) replayCommits(ctx context.Context, l listing, base, target int64, st *state, modTime time.Time) (*Snapshot, error) {
 	var info CommitInfo
-	for v := base + 1; v <= target; v++ {
-		c := Commit{Version: v}
-		key := t.logKey(commitName(v))
-		err := t.readLines(ctx, key, func(l line) error { c.take(l); return nil })
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, fault.New(fault.SourceLost, "read snapshot of", t.prefix, "commit %d vanished while reading: %w", v, err).
-				WithHint("log cleanup ran at the same time; read again")
-		}
+	for v := base + 1; v <= target; {
+		ahead, err := t.readAhead(ctx, l, v, target)
 		if err != nil {
 			return nil, err
 		}
-		st.apply(c)
-		info = c.Info
+		for _, c := range ahead {
+			st.apply(c)
+			info = c.Info
+		}
+		v += int64(len(ahead))
 	}
 	s, err := t.snapshot(target, st)
 	if err != nil {
@@ -153,6 +151,45 @@ func (t *Table) replayCommits(ctx context.Context, l listing, base, target int64
 		s.timestamp = time.UnixMilli(*ms).UTC()
 	}
 	return s, nil
+}
+
+// Commits are read several at once, since a store across a network answers late; but no more than so many bytes of
+// them, unless a single one is larger.
+const (
+	readAheadCommits = 16
+	readAheadBytes   = 8 << 20
+)
+
+// readAhead reads the commits from first on, at least one and up to target.
+func (t *Table) readAhead(ctx context.Context, l listing, first, target int64) ([]Commit, error) {
+	n, bytes := 0, int64(0)
+	for v := first; v <= target && n < readAheadCommits; v++ {
+		f, _ := l.commit(v)
+		if bytes += f.size; n > 0 && bytes > readAheadBytes {
+			break
+		}
+		n++
+	}
+	commits, errs := make([]Commit, n), make([]error, n)
+	var readers sync.WaitGroup
+	for i := range commits {
+		readers.Go(func() {
+			c := Commit{Version: first + int64(i)}
+			errs[i] = t.readLines(ctx, t.logKey(commitName(c.Version)), func(l line) error { c.take(l); return nil })
+			commits[i] = c
+		})
+	}
+	readers.Wait()
+	for i, err := range errs {
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, fault.New(fault.SourceLost, "read snapshot of", t.prefix, "commit %d vanished while reading: %w", first+int64(i), err).
+				WithHint("log cleanup ran at the same time; read again")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return commits, nil
 }
 
 var errStop = errors.New("stop")

@@ -18,6 +18,8 @@ import (
 // logFile is a commit in a listing of the log.
 type logFile struct {
 	version int64
+	size    int64 // bytes
+	etag    string
 	modTime time.Time
 }
 
@@ -57,7 +59,7 @@ func (t *Table) list(ctx context.Context, from int64) (listing, error) {
 		}
 		if m := commitPattern.FindStringSubmatch(name); m != nil {
 			if v, err := strconv.ParseInt(m[1], 10, 64); err == nil {
-				l.commits = append(l.commits, logFile{v, obj.ModTime})
+				l.commits = append(l.commits, logFile{v, obj.Size, obj.ETag, obj.ModTime})
 			}
 			continue
 		}

@@ -120,13 +120,17 @@ func (t *Table) fileKey(path string) (string, error) {
 }
 
 // fileID is the primary key of a file in the log: the decoded path and the deletion vector's id. The ways to
-// write one absolute path ("/x", "file:/x", "file:///x") count as equal.
+// write one absolute path ("/x", "file:/x", "file:///x") count as equal. Of a plain path without a vector it is
+// the path itself: logs are long. No path holds a zero byte (line.check), so ids cannot be mistaken.
 func fileID(path, dvID string) string {
-	if p, err := decodePath(path); err == nil {
+	if p, err := decodePath(path); err == nil && strings.IndexByte(p, 0) < 0 {
 		path = p
 	}
 	if rest, ok := strings.CutPrefix(path, "file:/"); ok {
 		path = "/" + strings.TrimLeft(rest, "/")
+	}
+	if dvID == "" {
+		return path
 	}
 	return path + "\x00" + dvID
 }

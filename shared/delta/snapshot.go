@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,14 +36,53 @@ type state struct {
 	removes  map[string]Remove // tombstones by fileID
 	txns     map[string]SetTransaction
 	domains  map[string]DomainMetadata // live ones
+	values   valueSets
 }
 
 func newState() *state {
-	return &state{adds: map[string]Add{}, removes: map[string]Remove{}, txns: map[string]SetTransaction{}, domains: map[string]DomainMetadata{}}
+	return &state{
+		adds: map[string]Add{}, removes: map[string]Remove{}, txns: map[string]SetTransaction{}, domains: map[string]DomainMetadata{},
+		values: valueSets{},
+	}
 }
 
 func (s *state) clone() *state {
-	return &state{s.protocol, s.metadata, maps.Clone(s.adds), maps.Clone(s.removes), maps.Clone(s.txns), maps.Clone(s.domains)}
+	return &state{s.protocol, s.metadata, maps.Clone(s.adds), maps.Clone(s.removes), maps.Clone(s.txns), maps.Clone(s.domains), maps.Clone(s.values)}
+}
+
+// valueSets keeps one copy of equal partition values: a map of a file's own takes more memory than all else of it.
+type valueSets map[string]map[string]*string
+
+// Bounds of what is kept to be shared: tables with a partition for each file, or with very long values, gain nothing.
+const (
+	maxValueSets   = 10_000
+	maxValueSetKey = 1 << 10 // bytes
+)
+
+func (s valueSets) share(values map[string]*string) map[string]*string {
+	if values == nil {
+		return nil
+	}
+	key := make([]byte, 0, 64)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		key = strconv.AppendQuote(key, name)
+		if v := values[name]; v != nil && len(*v) <= maxValueSetKey {
+			key = strconv.AppendQuote(key, *v)
+		} else if v != nil {
+			return values
+		}
+		key = append(key, ',')
+		if len(key) > maxValueSetKey {
+			return values
+		}
+	}
+	if known, ok := s[string(key)]; ok {
+		return known
+	}
+	if len(s) < maxValueSets {
+		s[string(key)] = values
+	}
+	return values
 }
 
 // apply plays one commit, or a whole checkpoint, on top of the state. The order of actions within a commit
@@ -75,6 +115,7 @@ func (s *state) apply(c Commit) {
 func (s *state) add(a Add) {
 	id := fileID(a.Path, a.DeletionVector.UniqueID())
 	delete(s.removes, id)
+	a.PartitionValues = s.values.share(a.PartitionValues)
 	s.adds[id] = a
 }
 
@@ -82,6 +123,7 @@ func (s *state) remove(r Remove) {
 	id := fileID(r.Path, r.DeletionVector.UniqueID())
 	delete(s.adds, id)
 	r.Stats, r.Tags = "", nil // no reader asks a tombstone for them
+	r.PartitionValues = s.values.share(r.PartitionValues)
 	s.removes[id] = r
 }
 
@@ -111,7 +153,8 @@ func (t *Table) snapshot(version int64, st *state) (*Snapshot, error) {
 		return refuse(err)
 	}
 	s := &Snapshot{table: t, version: version, protocol: *st.protocol, metadata: *st.metadata, schema: schema, state: st}
-	s.files = slices.SortedFunc(maps.Values(st.adds), func(a, b Add) int {
+	s.files = slices.AppendSeq(make([]Add, 0, len(st.adds)), maps.Values(st.adds))
+	slices.SortFunc(s.files, func(a, b Add) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.DeletionVector.UniqueID(), b.DeletionVector.UniqueID()))
 	})
 	for _, a := range s.files {
