@@ -8,18 +8,29 @@ import (
 // CommitInfo is a commit's provenance (protocol, "Commit Provenance Information"). The protocol leaves it free:
 // on read, fields of an unexpected type are ignored.
 type CommitInfo struct {
-	InCommitTimestamp   *int64         `json:"inCommitTimestamp,omitempty"` // milliseconds
-	Timestamp           int64          `json:"timestamp"`                   // milliseconds
-	Operation           string         `json:"operation,omitempty"`
-	OperationParameters map[string]any `json:"operationParameters"`
-	ReadVersion         *int64         `json:"readVersion,omitempty"`
-	IsolationLevel      string         `json:"isolationLevel,omitempty"`
-	IsBlindAppend       *bool          `json:"isBlindAppend,omitempty"`
-	OperationMetrics    map[string]any `json:"operationMetrics,omitempty"`
-	UserMetadata        string         `json:"userMetadata,omitempty"`
-	EngineInfo          string         `json:"engineInfo,omitempty"`
-	TxnID               string         `json:"txnId,omitempty"`
-	Attempt             int64          `json:"lakestepAttempt,omitempty"` // ours: the invocation that wrote it
+	InCommitTimestamp   *int64            `json:"inCommitTimestamp,omitempty"` // milliseconds
+	Timestamp           int64             `json:"timestamp"`                   // milliseconds
+	Operation           string            `json:"operation,omitempty"`
+	OperationParameters map[string]any    `json:"operationParameters"`
+	ReadVersion         *int64            `json:"readVersion,omitempty"`
+	IsolationLevel      string            `json:"isolationLevel,omitempty"`
+	IsBlindAppend       *bool             `json:"isBlindAppend,omitempty"`
+	OperationMetrics    map[string]any    `json:"operationMetrics,omitempty"`
+	UserMetadata        string            `json:"userMetadata,omitempty"`
+	EngineInfo          string            `json:"engineInfo,omitempty"`
+	TxnID               string            `json:"txnId,omitempty"`
+	Tags                map[string]string `json:"tags,omitempty"`
+	Attempt             int64             `json:"lakestepAttempt,omitempty"` // ours: the invocation that wrote it
+}
+
+// erasureTag is the tag of commitInfo that holds Operation.Erasure.
+const erasureTag = "lakestep.erasure"
+
+// Erasure tells whether the commit deletes rows for good (Operation.Erasure), and by whose order. Those who follow the
+// table step by step pass over it.
+func (c Commit) Erasure() (id string, ok bool) {
+	id, ok = c.Info.Tags[erasureTag]
+	return id, ok
 }
 
 // UnmarshalJSON takes each field that has the expected type and leaves out the others.
@@ -40,6 +51,7 @@ func (c *CommitInfo) UnmarshalJSON(b []byte) error {
 	take(raw["userMetadata"], &c.UserMetadata)
 	take(raw["engineInfo"], &c.EngineInfo)
 	take(raw["txnId"], &c.TxnID)
+	take(raw["tags"], &c.Tags)
 	take(raw["lakestepAttempt"], &c.Attempt)
 	return nil
 }

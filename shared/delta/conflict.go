@@ -2,6 +2,7 @@ package delta
 
 import (
 	"fmt"
+	"slices"
 )
 
 // ConflictKind names why two transactions exclude each other.
@@ -11,7 +12,7 @@ type ConflictKind string
 const (
 	ProtocolChanged        ConflictKind = "ProtocolChanged"
 	MetadataChanged        ConflictKind = "MetadataChanged"
-	ConcurrentTransaction  ConflictKind = "ConcurrentTransaction"  // the same txn appId
+	ConcurrentTransaction  ConflictKind = "ConcurrentTransaction"  // the same txn appId or metadata domain
 	ConcurrentAppend       ConflictKind = "ConcurrentAppend"       // rows were added to what was read
 	ConcurrentDeleteRead   ConflictKind = "ConcurrentDeleteRead"   // rows were removed from what was read
 	ConcurrentDeleteDelete ConflictKind = "ConcurrentDeleteDelete" // the same file was removed, or got another deletion vector
@@ -29,77 +30,162 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("%s: version %d (%s) %s", e.Kind, e.Winner.Version, e.Winner.Info.Operation, e.Detail)
 }
 
-// conflict checks the transaction against one winner under Serializable isolation; nil means that the
-// transaction may follow it. Winners that only rearrange rows (dataChange=false) do not touch what was read; that
-// they may have rewritten a file which this one removes is found by the delete-delete check.
-func (x *Txn) conflict(w Commit) *ConflictError {
-	found := func(k ConflictKind, format string, args ...any) *ConflictError {
-		return &ConflictError{Kind: k, Winner: w, Detail: fmt.Sprintf(format, args...)}
+// race is a transaction against the commits that came before it: what it read, what it writes, and what the table has
+// become meanwhile.
+type race struct {
+	x         *Txn
+	base      *Snapshot
+	isolation Isolation
+	protocol  Protocol        // with the changes of the winners so far
+	reads     []fileTest      // predicates of the read set
+	readFiles map[string]bool // paths, by fileID without a deletion vector
+	removes   map[string]bool // paths that the transaction removes
+	adds      map[string]bool // and adds
+	apps      map[string]bool // appIds that it reads or writes
+	domains   map[string]bool
+}
+
+func newRace(x *Txn, base *Snapshot) *race {
+	r := &race{
+		x: x, base: base, isolation: x.isolation(base.metadata.Configuration), protocol: base.protocol,
+		readFiles: map[string]bool{}, removes: map[string]bool{}, adds: map[string]bool{}, apps: map[string]bool{}, domains: map[string]bool{},
 	}
-	if w.Protocol != nil {
-		return found(ProtocolChanged, "changed the protocol")
+	for _, p := range x.reads.Predicates {
+		r.reads = append(r.reads, base.test(p))
 	}
-	if w.Metadata != nil {
-		return found(MetadataChanged, "changed the metadata")
+	for _, f := range x.reads.Files {
+		r.readFiles[fileID(f.Path, "")] = true
 	}
-	for _, theirs := range w.Txns {
-		for _, mine := range x.changes.Txns {
-			if mine.AppID == theirs.AppID {
-				return found(ConcurrentTransaction, "recorded version %d for appId %q", theirs.Version, theirs.AppID)
-			}
+	for _, f := range x.changes.Removes {
+		r.removes[fileID(f.Path, "")] = true
+	}
+	for _, f := range x.changes.Adds {
+		r.adds[fileID(f.Path, "")] = true
+	}
+	for _, t := range x.changes.Txns {
+		r.apps[t.AppID] = true
+	}
+	for _, id := range x.reads.Apps {
+		r.apps[id] = true
+	}
+	for _, d := range x.changes.Domains {
+		r.domains[d.Domain] = true
+	}
+	return r
+}
+
+// rules decide, in this order, whether the transaction may follow a winner; "" says yes. There are none of Spark's exceptions
+// to MetadataChanged (identity columns' high water mark, switching on single features): those start over.
+var rules = []struct {
+	kind  ConflictKind
+	check func(r *race, w Commit) (detail string)
+}{
+	{ProtocolChanged, (*race).protocolRule},
+	{MetadataChanged, func(_ *race, w Commit) string {
+		if w.Metadata != nil {
+			return "changed the metadata"
 		}
-	}
-	if a, ok := x.touchedAdd(w); ok {
-		return found(ConcurrentAppend, "added %q", a.Path)
-	}
-	if r, ok := x.touchedRemove(w); ok {
-		return found(ConcurrentDeleteRead, "removed %q", r.Path)
-	}
-	// By path alone: a winner that replaced the file's deletion vector removed the old (path, vector) key.
-	mine := map[string]bool{}
-	for _, r := range x.changes.Removes {
-		mine[fileID(r.Path, "")] = true
-	}
-	for _, r := range w.Removes {
-		if mine[fileID(r.Path, "")] {
-			return found(ConcurrentDeleteDelete, "removed %q", r.Path)
-		}
-	}
-	for _, a := range x.changes.Adds {
-		mine[fileID(a.Path, "")] = true
-	}
-	for _, a := range w.Adds {
-		if mine[fileID(a.Path, "")] {
-			return found(ConcurrentAppend, "added %q too", a.Path)
+		return ""
+	}},
+	{ConcurrentTransaction, (*race).identifierRule},
+	{ConcurrentAppend, (*race).addRule},
+	{ConcurrentDeleteRead, (*race).removeRule},
+	{ConcurrentDeleteDelete, (*race).sameRemoveRule},
+	{ConcurrentAppend, (*race).sameAddRule},
+}
+
+// lost checks the transaction against one winner; nil means that it may follow it. Winners come in order of their versions.
+func (r *race) lost(w Commit) *ConflictError {
+	for _, rule := range rules {
+		if detail := rule.check(r, w); detail != "" {
+			return &ConflictError{Kind: rule.kind, Winner: w, Detail: detail}
 		}
 	}
 	return nil
 }
 
-// touchedAdd finds an add of the winner that this transaction should have seen. Files that are new under metadata
-// that changes here were checked against the old one.
-func (x *Txn) touchedAdd(w Commit) (Add, bool) {
-	for _, a := range w.Adds {
-		if a.DataChange && x.reads.Mode == readAll || x.changes.Metadata != nil {
-			return a, true
-		}
+// protocolRule lets a winner add features that lie still until metadata turns them on, which would be a conflict of its own.
+func (r *race) protocolRule(w Commit) string {
+	switch p := w.Protocol; {
+	case p == nil:
+		return ""
+	case r.x.changes.Protocol != nil:
+		return "changed the protocol too"
+	case !p.covers(r.protocol):
+		return "took features out of the protocol"
+	case p.checkReadable() != nil || checkWritable(*p, r.base.metadata, r.base.schema) != nil:
+		return "added to the protocol what this writer must act on"
+	default:
+		r.protocol = *p
+		return ""
 	}
-	return Add{}, false
 }
 
-// touchedRemove finds a remove of the winner that takes away rows which were read.
-func (x *Txn) touchedRemove(w Commit) (Remove, bool) {
-	if x.reads.Mode == readNothing {
-		return Remove{}, false
-	}
-	read := map[string]bool{}
-	for _, f := range x.reads.Files {
-		read[fileID(f.Path, "")] = true
-	}
-	for _, r := range w.Removes {
-		if r.DataChange && (x.reads.Mode == readAll || read[fileID(r.Path, "")]) {
-			return r, true
+func (r *race) identifierRule(w Commit) string {
+	for _, d := range w.Domains {
+		if r.domains[d.Domain] {
+			return fmt.Sprintf("set the metadata domain %q", d.Domain)
 		}
 	}
-	return Remove{}, false
+	for _, t := range w.Txns {
+		if r.apps[t.AppID] {
+			return fmt.Sprintf("recorded version %d for appId %q", t.Version, t.AppID)
+		}
+	}
+	return ""
+}
+
+// addRule finds an add of the winner that the transaction should have seen. Files that are new under metadata that changes
+// here were checked against the old one, whatever was read.
+func (r *race) addRule(w Commit) string {
+	blind := w.Info.IsBlindAppend != nil && *w.Info.IsBlindAppend
+	for _, a := range w.Adds {
+		switch {
+		case r.x.changes.Metadata != nil:
+			return fmt.Sprintf("added %q under the metadata that changes", a.Path)
+		case !a.DataChange, r.isolation == SnapshotIsolation, r.isolation == WriteSerializable && blind:
+		case r.mayRead(a):
+			return fmt.Sprintf("added %q", a.Path)
+		}
+	}
+	return ""
+}
+
+// mayRead tells whether the transaction, run again, might see a row of a new file.
+func (r *race) mayRead(a Add) bool {
+	if r.x.reads.Mode == readAll {
+		return true
+	}
+	return slices.ContainsFunc(r.reads, func(t fileTest) bool { return t.outcomes(&fileFacts{add: &a})&canTrue != 0 })
+}
+
+// removeRule finds a remove of the winner that takes away rows which were read. Winners that only rearrange rows
+// (dataChange=false) take none away; that they rewrote a file which is removed here is found by sameRemoveRule.
+func (r *race) removeRule(w Commit) string {
+	for _, f := range w.Removes {
+		if f.DataChange && (r.x.reads.Mode == readAll || r.readFiles[fileID(f.Path, "")]) {
+			return fmt.Sprintf("removed %q", f.Path)
+		}
+	}
+	return ""
+}
+
+// sameRemoveRule goes by path alone: a winner that replaced the file's deletion vector removed the old (path, vector) key.
+// To add a file anew that the winner removed would bring it back.
+func (r *race) sameRemoveRule(w Commit) string {
+	for _, f := range w.Removes {
+		if id := fileID(f.Path, ""); r.removes[id] || r.adds[id] {
+			return fmt.Sprintf("removed %q", f.Path)
+		}
+	}
+	return ""
+}
+
+func (r *race) sameAddRule(w Commit) string {
+	for _, a := range w.Adds {
+		if id := fileID(a.Path, ""); r.removes[id] || r.adds[id] {
+			return fmt.Sprintf("added %q too", a.Path)
+		}
+	}
+	return ""
 }

@@ -19,6 +19,8 @@ const (
 	propAppendOnly         = "delta.appendOnly"
 	propCheckpointInterval = "delta.checkpointInterval"
 	propTombstoneRetention = "delta.deletedFileRetentionDuration"
+	propIsolation          = "delta.isolationLevel"
+	propVectors            = "delta.enableDeletionVectors"
 	propICT                = "delta.enableInCommitTimestamps"
 	propICTVersion         = "delta.inCommitTimestampEnablementVersion"
 	propICTTimestamp       = "delta.inCommitTimestampEnablementTimestamp"
@@ -28,6 +30,7 @@ const (
 	featCDF           = "changeDataFeed"
 	featTimestampNTZ  = "timestampNtz"
 	featDeletionVecs  = "deletionVectors"
+	featDomains       = "domainMetadata"
 	featColumnMapping = "columnMapping"
 	featICT           = "inCommitTimestamp"
 )

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/big"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -182,7 +181,7 @@ func statDecimal(v any) (any, error) {
 	default:
 		return nil, fmt.Errorf("a %T for a decimal", v)
 	}
-	if _, ok := new(big.Rat).SetString(text); !ok || !json.Valid([]byte(text)) {
+	if _, err := parseDecimal(text); err != nil || !json.Valid([]byte(text)) {
 		return nil, fmt.Errorf("%q is not a decimal number", text)
 	}
 	return json.Number(text), nil

@@ -27,7 +27,7 @@ func (x *Txn) Commit(ctx context.Context) (int64, error) {
 	if err := x.check(base); err != nil {
 		return 0, err
 	}
-	version, err := x.publish(ctx)
+	version, err := x.publish(ctx, base)
 	if err != nil {
 		return 0, err
 	}
@@ -35,23 +35,24 @@ func (x *Txn) Commit(ctx context.Context) (int64, error) {
 	return version, nil
 }
 
-func (x *Txn) publish(ctx context.Context) (int64, error) {
+func (x *Txn) publish(ctx context.Context, base *Snapshot) (int64, error) {
 	latest, err := x.latest(ctx)
 	if err != nil {
 		return 0, err
 	}
 	next := x.readVersion + 1
+	race := newRace(x, base)
 	for range maxRebases {
 		outcome := taken
 		if next > latest {
-			if outcome, err = x.put(ctx, next); err != nil {
+			if outcome, err = x.put(ctx, base, next); err != nil {
 				return 0, err
 			}
 		}
 		if outcome == committed {
 			return next, nil
 		}
-		own, free, err := x.checkWinners(ctx, next)
+		own, free, err := x.checkWinners(ctx, race, next)
 		switch {
 		case err != nil:
 			return 0, err
@@ -99,8 +100,8 @@ const (
 
 // put writes version. An answer that does not say whether the write took place is followed by another try, which
 // finds out: what is there by then, taken by us or by others, is read and told apart by its txnId.
-func (x *Txn) put(ctx context.Context, version int64) (putOutcome, error) {
-	body, err := x.encode()
+func (x *Txn) put(ctx context.Context, base *Snapshot, version int64) (putOutcome, error) {
+	body, err := x.encode(base)
 	if err != nil {
 		return 0, err
 	}
@@ -127,7 +128,7 @@ func (x *Txn) put(ctx context.Context, version int64) (putOutcome, error) {
 
 // checkWinners reads the commits from version from on until none is there. own is the version that is this
 // transaction's own commit, else -1; free is the next version to try.
-func (x *Txn) checkWinners(ctx context.Context, from int64) (own, free int64, err error) {
+func (x *Txn) checkWinners(ctx context.Context, r *race, from int64) (own, free int64, err error) {
 	for v := from; ; v++ {
 		w, err := x.table.readCommit(ctx, v)
 		if errors.Is(err, store.ErrNotFound) {
@@ -142,7 +143,7 @@ func (x *Txn) checkWinners(ctx context.Context, from int64) (own, free int64, er
 		if w.Info.TxnID == x.id {
 			return v, 0, nil
 		}
-		if c := x.conflict(w); c != nil {
+		if c := r.lost(w); c != nil {
 			return -1, 0, fault.New(fault.Stale, "commit to", x.table.prefix, "%w", c).
 				WithHint("run the step again on version %d or later", w.Version)
 		}
@@ -150,12 +151,15 @@ func (x *Txn) checkWinners(ctx context.Context, from int64) (own, free int64, er
 }
 
 // encode gives the commit file: commitInfo first, one action per line.
-func (x *Txn) encode() ([]byte, error) {
+func (x *Txn) encode(base *Snapshot) ([]byte, error) {
 	now := x.table.now().UnixMilli()
 	blind := x.blindAppend()
 	info := CommitInfo{
-		Timestamp: now, Operation: x.op.Name, OperationParameters: x.op.Parameters, IsolationLevel: "Serializable",
+		Timestamp: now, Operation: x.op.Name, OperationParameters: x.op.Parameters, IsolationLevel: string(x.isolation(base.metadata.Configuration)),
 		IsBlindAppend: &blind, UserMetadata: x.op.UserMetadata, EngineInfo: x.table.engine, TxnID: x.id, Attempt: x.op.Attempt,
+	}
+	if x.op.Erasure != "" {
+		info.Tags = map[string]string{erasureTag: x.op.Erasure}
 	}
 	if x.readVersion >= 0 {
 		info.ReadVersion = &x.readVersion
