@@ -233,22 +233,17 @@ func (p *predicateParser) between(e *expression) delta.Predicate {
 	}}
 }
 
-// in is "column IN (values)". A NULL among them makes the condition NULL where it is not true.
+// in is "column IN (values)". One with a NULL among the values is NULL where it is not true, which no Predicate says.
 func (p *predicateParser) in(args []*expression) delta.Predicate {
 	c, ok := p.column(args[0])
 	if !ok {
 		return unknown
 	}
-	given := slices.DeleteFunc(slices.Clone(args[1:]), (*expression).null)
-	values, ok := p.values(c.typ, given...)
-	if !ok || len(values) == 0 {
+	values, ok := p.values(c.typ, args[1:]...)
+	if !ok {
 		return unknown
 	}
-	in := delta.Predicate{Op: delta.OpIn, Column: c.path, Values: values}
-	if len(given) < len(args)-1 {
-		return delta.Predicate{Op: delta.OpAnd, Args: []delta.Predicate{in, unknown}}
-	}
-	return in
+	return delta.Predicate{Op: delta.OpIn, Column: c.path, Values: values}
 }
 
 // distinct is "IS DISTINCT FROM", which is never NULL.
