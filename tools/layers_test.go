@@ -39,7 +39,7 @@ func layers() []layer {
 		{"shared/document", base[:1], "a reader of files that people write"},
 		{"shared/cases", nil, "a reader of test cases"},
 
-		{"shared/store/", with(base[:1], []string{"shared/store"}), "an adapter knows its port, not other adapters"},
+		{"shared/store/", with(base[:1], []string{"shared/store", "shared/store/internal/..."}), "an adapter knows its port, not other adapters"},
 		{"shared/secret/", with(base[:1], []string{"shared/secret"}), "an adapter knows its port, not other adapters"},
 		{"shared/connector/", with(base, []string{"shared/connector"}), "an adapter knows its port, not other adapters"},
 

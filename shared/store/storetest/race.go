@@ -15,7 +15,7 @@ import (
 
 const (
 	racers = 16
-	rounds = 50
+	rounds = 60
 )
 
 // race: of 16 writers that put the same key at the same time exactly one wins, each other one learns that the
@@ -44,6 +44,49 @@ func race(t *testing.T, s store.Store) {
 			t.Fatalf("round %d: %d winners, %v", round, won.Load(), errs)
 		}
 	}
+}
+
+// largeRace: also of writers whose bodies go in parts exactly one wins, and what is there is what it wrote, whole. inTurn has one write after
+// the other.
+func largeRace(t *testing.T, s store.Store, inTurn bool) {
+	const size = 9 << 20
+	var turn sync.Mutex
+	for round := range 3 {
+		key := fmt.Sprintf("data/%d", round)
+		var winner atomic.Int32
+		errs := together(4, func(i int) error {
+			if inTurn {
+				turn.Lock()
+				defer turn.Unlock()
+			}
+			body := io.LimitReader(repeated(byte('a'+i)), size)
+			err := s.Put(t.Context(), key, body, store.PutOptions{IfAbsent: true})
+			if errors.Is(err, store.ErrExists) {
+				return nil
+			}
+			if err == nil && !winner.CompareAndSwap(0, int32('a'+i)) {
+				err = errors.New("two writers won")
+			}
+			return err
+		})
+		if errs != nil || winner.Load() == 0 {
+			t.Fatalf("round %d: winner %q, %v", round, winner.Load(), errs)
+		}
+		b, err := store.ReadAll(t.Context(), s, key, size)
+		if err != nil || len(b) != size || strings.Trim(string(b), string(rune(winner.Load()))) != "" {
+			t.Fatalf("round %d: %d bytes that are not the winner's, %v", round, len(b), err)
+		}
+	}
+}
+
+// repeated gives one byte again and again.
+type repeated byte
+
+func (r repeated) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(r)
+	}
+	return len(p), nil
 }
 
 // partialReads: while a key is overwritten again and again with bodies of one repeated letter, every read

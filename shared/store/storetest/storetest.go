@@ -3,7 +3,6 @@
 package storetest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -16,8 +15,17 @@ import (
 	"github.com/lakestep/lakestep/shared/store"
 )
 
+// Cannot says what a service that a test runs against does not do, for reasons of its own and not of the adapter.
+type Cannot struct {
+	Keys      []string // odd keys that it refuses or garbles
+	LargeRace bool     // its conditional write of an object in parts is not atomic
+}
+
 // Run runs the suite. open gives a new, empty store for each test.
-func Run(t *testing.T, open func(t *testing.T) store.Store) {
+func Run(t *testing.T, open func(t *testing.T) store.Store) { RunExcept(t, open, Cannot{}) }
+
+// RunExcept runs the suite without what the service cannot do.
+func RunExcept(t *testing.T, open func(t *testing.T) store.Store, cannot Cannot) {
 	tests := []struct {
 		name string
 		run  func(*testing.T, store.Store)
@@ -28,12 +36,14 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"overwrite", overwrite},
 		{"put if absent", putIfAbsent},
 		{"put if absent race", race},
+		{"large race", func(t *testing.T, s store.Store) { largeRace(t, s, cannot.LargeRace) }},
 		{"no partial reads", partialReads},
 		{"failing body", failingBody},
 		{"list order", listOrder},
 		{"list random", listRandom},
+		{"list many", listMany},
 		{"list stop and errors", listEnds},
-		{"odd keys", oddKeys},
+		{"odd keys", func(t *testing.T, s store.Store) { oddKeys(t, s, cannot.Keys) }},
 		{"bad keys", badKeys},
 		{"cancelled", cancelled},
 		{"delete", deletes},
@@ -196,16 +206,18 @@ func putIfAbsent(t *testing.T, s store.Store) {
 // failingBody: a Put whose body breaks off writes nothing, leaves what was there, and gives the body's error.
 func failingBody(t *testing.T, s store.Store) {
 	broken := errors.New("line cut")
-	body := func() io.Reader {
-		return io.MultiReader(bytes.NewReader(make([]byte, 100_000)), errReader{broken})
+	body := func(size int64) io.Reader {
+		return io.MultiReader(io.LimitReader(repeated('x'), size), errReader{broken})
 	}
 	for _, o := range []store.PutOptions{{}, {IfAbsent: true}} {
-		wantErr(t, "Put", s.Put(t.Context(), "new", body(), o), broken)
+		for _, size := range []int64{0, 100_000, 20 << 20} {
+			wantErr(t, "Put", s.Put(t.Context(), "new", body(size), o), broken)
+		}
 	}
 	_, err := s.Stat(t.Context(), "new")
 	wantErr(t, "Stat after the broken Put", err, store.ErrNotFound)
 	put(t, s, "old", "content")
-	wantErr(t, "Put", s.Put(t.Context(), "old", body(), store.PutOptions{}), broken)
+	wantErr(t, "Put", s.Put(t.Context(), "old", body(20<<20), store.PutOptions{}), broken)
 	if got := get(t, s, "old", store.Range{}); got != "content" {
 		t.Errorf("a broken overwrite left %d bytes", len(got))
 	}
