@@ -2,16 +2,13 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path"
-	"strconv"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/duckdb/duckdb-go/v2"
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
@@ -29,170 +26,126 @@ type Target struct {
 	Schema     delta.Schema
 	Partition  []string          // partition columns: a file holds rows of one partition, without these columns
 	Properties map[string]string // the table's configuration: it says which columns have statistics
+	Clustered  [][]string        // paths of columns that have statistics whatever the configuration says
 	Attempt    int64
 	Now        time.Time // becomes the files' modification time in the log
 	Bytes      int64     // at which a new file begins; 0: 128 MiB
+	Ordered    bool      // the query's ORDER BY holds in the files; then a partition's rows are one file, whatever its size
 	Folder     string    // under the table: "" for data files, "_change_data" for the change data feed
 }
 
 // Write runs a SELECT and stores its rows as Parquet data files of the target. The query's columns are taken by name and
-// cast to the schema; a schema column that the query lacks is an error of the query. No rows give no files.
+// cast to the schema; a schema column that the query lacks is an error of the query. No rows give no files. A NULL in a column that is not nullable is a SchemaBroken fault; an infinite date or
+// time, which Parquet cannot hold, an InvalidInput fault.
 func (s *Session) Write(ctx context.Context, t Target, query string) ([]delta.Add, error) {
-	if len(t.Partition) > 0 {
-		return nil, fault.New(fault.InvalidInput, "write", t.Table.Prefix(), "partitioned tables are not written yet")
-	}
 	dir := s.TempFile("copy") // its number is unique in the session, and so part of the files' names
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, fault.New(fault.Internal, "write", "data files", "%w", err)
 	}
 	defer os.RemoveAll(dir)
-	columns := make([]string, len(t.Schema.Fields))
-	for i, f := range t.Schema.Fields {
+	w := &writer{Session: s, Target: t, number: s.seq, dir: dir, leaves: t.leaves()}
+	if w.Bytes == 0 {
+		w.Bytes = fileBytes
+	}
+	columns, err := t.columns()
+	if err != nil {
+		return nil, err
+	}
+	query = fmt.Sprintf("SELECT %s FROM (\n%s\n)", strings.Join(columns, ", "), query)
+	if len(t.Partition) == 0 {
+		err = w.copy(ctx, query, map[string]*string{})
+	} else {
+		err = w.partitioned(ctx, query)
+	}
+	return w.adds, err
+}
+
+// columns are the schema's, partition columns included, each cast to its type. A column of type void is in no file.
+func (t Target) columns() ([]string, error) {
+	var out []string
+	for _, f := range t.Schema.Fields {
+		if f.Type == delta.Type(void) {
+			continue
+		}
 		typ, err := DuckType(f.Type)
 		if err != nil {
 			return nil, err
 		}
-		columns[i] = fmt.Sprintf("CAST(%s AS %s) AS %s", Ident(f.Name), typ, Ident(f.Name))
+		out = append(out, fmt.Sprintf("CAST(%[1]s AS %[2]s) AS %[1]s", Ident(f.Name), typ))
 	}
-	size := t.Bytes
-	if size == 0 {
-		size = fileBytes
+	return out, nil
+}
+
+const void delta.Primitive = "void"
+
+// writer is one Write.
+type writer struct {
+	*Session
+	Target
+	number int
+	dir    string
+	leaves []leaf
+	adds   []delta.Add
+}
+
+// copied is a file that COPY wrote, as RETURN_STATS tells.
+type copied struct {
+	path                string
+	count, size, footer int64
+	stats, keys         any
+}
+
+// copy writes the rows of a query, which has the columns of the files, and stores the files.
+func (w *writer) copy(ctx context.Context, query string, partition map[string]*string) error {
+	dir := filepath.Join(w.dir, fmt.Sprint(len(w.adds))) // one COPY adds at least one file, or none
+	to, options := dir, fmt.Sprintf("FILENAME_PATTERN 'part-{uuid}', APPEND, FILE_SIZE_BYTES %d", w.Bytes)
+	if w.Ordered { // where COPY may begin new files it writes row groups as they come (measured on 1.5.6)
+		to, options = dir+".parquet", "PER_THREAD_OUTPUT false"
 	}
-	rows, err := s.Query(ctx, fmt.Sprintf(
-		"COPY (SELECT %s FROM (%s)) TO %s (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FILENAME_PATTERN 'part-{uuid}', APPEND, FILE_SIZE_BYTES %d)",
-		strings.Join(columns, ", "), query, Literal(dir), size))
+	rows, err := w.Query(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, %s)", query, Literal(to), options))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	number := s.seq
-	var adds []delta.Add
+	var files []copied
 	for rows.Next() {
-		var file string
-		var count, size, footer int64
-		var stats, keys any
-		if err := rows.Scan(&file, &count, &size, &footer, &stats, &keys); err != nil {
-			return nil, fault.New(fault.Internal, "write", "data files", "%w", err)
+		var f copied
+		if err := rows.Scan(&f.path, &f.count, &f.size, &f.footer, &f.stats, &f.keys); err != nil {
+			return fault.New(fault.Internal, "write", "data files", "%w", err)
 		}
-		if count == 0 {
-			continue
+		if f.count > 0 {
+			files = append(files, f)
 		}
-		add, err := t.add(t.name(number, len(adds)), count, size, stats)
-		if err != nil {
-			return nil, err
-		}
-		if err := store.PutFile(ctx, t.Store, t.Table.Prefix()+"/"+t.name(number, len(adds)), file, store.PutOptions{IfAbsent: true}); err != nil {
-			return nil, err
-		}
-		adds = append(adds, add)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, classify(err, "write", "data files")
+		return classify(err, "write", "data files")
 	}
-	return adds, nil
-}
-
-// name is the path of a data file under its table.
-func (t Target) name(number, file int) string {
-	return path.Join(t.Folder, fmt.Sprintf("part-%d-%d-%d.parquet", t.Attempt, number, file))
-}
-
-func (t Target) add(name string, count, size int64, columns any) (delta.Add, error) {
-	stats := delta.Stats{NumRecords: count}
-	found, ok := columns.(duckdb.OrderedMap)
-	if !ok {
-		return delta.Add{}, fault.New(fault.Internal, "write", name, "statistics of type %T", columns)
-	}
-	for i, f := range t.Schema.Fields {
-		p, primitive := f.Type.(delta.Primitive)
-		if !primitive || i >= indexedColumns {
-			continue
+	for _, f := range files {
+		if err := w.store(ctx, f, partition); err != nil {
+			return err
 		}
-		values, ok := found.Get(Ident(f.Name))
-		if !ok {
-			continue
-		}
-		m, ok := values.(duckdb.OrderedMap)
-		if !ok {
-			return delta.Add{}, fault.New(fault.Internal, "write", name, "statistics of column %s of type %T", f.Name, values)
-		}
-		if err := setColumn(&stats, f.Name, p, m); err != nil {
-			return delta.Add{}, err
-		}
-	}
-	return delta.Add{Path: delta.EncodePath(name), PartitionValues: map[string]*string{}, Size: size, ModificationTime: t.Now.UnixMilli(), DataChange: true, Stats: stats.JSON()}, nil
-}
-
-// indexedColumns is how many columns have statistics (Delta's default of delta.dataSkippingNumIndexedCols).
-const indexedColumns = 32
-
-// setColumn reads one column's statistics as COPY RETURN_STATS gives them: texts, timestamps in the session's zone (UTC). Float bounds of a
-// column with NaN are left out: DuckDB does not count NaN into them.
-func setColumn(stats *delta.Stats, name string, t delta.Primitive, m duckdb.OrderedMap) error {
-	text := func(key string) (string, bool) {
-		v, ok := m.Get(key)
-		s, isText := v.(string)
-		return s, ok && isText
-	}
-	nulls := int64(-1)
-	if s, ok := text("null_count"); ok {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return fault.New(fault.Internal, "read statistics of", name, "%w", err)
-		}
-		nulls = n
-	}
-	lo, hasMin := text("min")
-	hi, hasMax := text("max")
-	if nan, ok := text("has_nan"); ok && nan != "false" {
-		hasMin = false
-	}
-	var low, high any
-	if hasMin && hasMax {
-		var err1, err2 error
-		low, err1 = statValue(t, lo)
-		high, err2 = statValue(t, hi)
-		if err := errors.Join(err1, err2); err != nil {
-			return fault.New(fault.Internal, "read statistics of", name, "%w", err)
-		}
-	}
-	if low == nil || high == nil {
-		low, high = nil, nil
-	}
-	if err := stats.SetColumn([]string{name}, t, low, high, nulls); err != nil {
-		return fault.New(fault.Internal, "read statistics of", name, "%w", err)
 	}
 	return nil
 }
 
-// statValue gives a bound as package delta wants it; nil where a type has none.
-func statValue(t delta.Primitive, s string) (any, error) {
-	switch t {
-	case delta.String:
-		return s, nil
-	case delta.Byte, delta.Short, delta.Integer, delta.Long:
-		return strconv.ParseInt(s, 10, 64)
-	case delta.Float, delta.Double:
-		return strconv.ParseFloat(s, 64)
-	case delta.Date:
-		if _, err := time.Parse(time.DateOnly, s); err != nil {
-			return nil, nil // beyond the years that four digits hold: no bound
-		}
-		return s, nil
-	case delta.Timestamp, delta.TimestampNTZ:
-		v, err := time.Parse("2006-01-02 15:04:05.999999", strings.TrimSuffix(s, "+00"))
-		if err != nil {
-			return nil, nil
-		}
-		return v, nil
+// store moves a file into the table's folder.
+func (w *writer) store(ctx context.Context, f copied, partition map[string]*string) error {
+	name := path.Join(w.Folder, fmt.Sprintf("part-%d-%d-%d.parquet", w.Attempt, w.number, len(w.adds)))
+	stats, err := w.statistics(ctx, f, name)
+	if err != nil {
+		return err
 	}
-	if _, _, ok := t.DecimalParts(); ok {
-		if digits, negative := strings.CutPrefix(s, "-"); strings.HasPrefix(digits, ".") { // as DuckDB writes a decimal without integer digits
-			if s = "0" + digits; negative {
-				s = "-" + s
-			}
-		}
-		return json.Number(s), nil
+	if err := store.PutFile(ctx, w.Store, path.Join(w.Table.Prefix(), name), f.path, store.PutOptions{IfAbsent: true}); err != nil {
+		return err
 	}
-	return nil, nil
+	w.adds = append(w.adds, delta.Add{
+		Path: delta.EncodePath(name), PartitionValues: partition, Size: f.size, ModificationTime: w.Now.UnixMilli(), DataChange: true,
+		Stats: stats.JSON(),
+	})
+	return nil
+}
+
+// inFile tells whether the files have the column.
+func (t Target) inFile(f delta.Field) bool {
+	return !slices.Contains(t.Partition, f.Name) && f.Type != delta.Type(void)
 }
