@@ -3,6 +3,7 @@ package delta
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // ConflictKind names why two transactions exclude each other.
@@ -37,6 +38,7 @@ type race struct {
 	base      *Snapshot
 	isolation Isolation
 	protocol  Protocol        // with the changes of the winners so far
+	previous  time.Time       // of the last version before the next one
 	reads     []fileTest      // predicates of the read set
 	readFiles map[string]bool // paths, by fileID without a deletion vector
 	removes   map[string]bool // paths that the transaction removes
@@ -47,7 +49,7 @@ type race struct {
 
 func newRace(x *Txn, base *Snapshot) *race {
 	r := &race{
-		x: x, base: base, isolation: x.isolation(base.metadata.Configuration), protocol: base.protocol,
+		x: x, base: base, isolation: x.isolation(base.metadata.Configuration), protocol: base.protocol, previous: base.timestamp,
 		readFiles: map[string]bool{}, removes: map[string]bool{}, adds: map[string]bool{}, apps: map[string]bool{}, domains: map[string]bool{},
 	}
 	for _, p := range x.reads.Predicates {
@@ -72,6 +74,14 @@ func newRace(x *Txn, base *Snapshot) *race {
 		r.domains[d.Domain] = true
 	}
 	return r
+}
+
+// protocolAfter is the table's protocol once the transaction is committed.
+func (r *race) protocolAfter() Protocol {
+	if p := r.x.changes.Protocol; p != nil {
+		return *p
+	}
+	return r.protocol
 }
 
 // rules decide, in this order, whether the transaction may follow a winner; "" says yes. There are none of Spark's exceptions
@@ -101,6 +111,7 @@ func (r *race) lost(w Commit) *ConflictError {
 			return &ConflictError{Kind: rule.kind, Winner: w, Detail: detail}
 		}
 	}
+	r.previous = w.Timestamp
 	return nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/lakestep/lakestep/shared/fault"
 )
 
 const (
@@ -15,24 +13,45 @@ const (
 
 // Table properties and features that this package acts on.
 const (
-	propCDF                = "delta.enableChangeDataFeed"
 	propAppendOnly         = "delta.appendOnly"
+	propCDF                = "delta.enableChangeDataFeed"
 	propCheckpointInterval = "delta.checkpointInterval"
-	propTombstoneRetention = "delta.deletedFileRetentionDuration"
-	propIsolation          = "delta.isolationLevel"
-	propVectors            = "delta.enableDeletionVectors"
+	propCheckpointPolicy   = "delta.checkpointPolicy"
 	propICT                = "delta.enableInCommitTimestamps"
-	propICTVersion         = "delta.inCommitTimestampEnablementVersion"
 	propICTTimestamp       = "delta.inCommitTimestampEnablementTimestamp"
+	propICTVersion         = "delta.inCommitTimestampEnablementVersion"
+	propIsolation          = "delta.isolationLevel"
+	propLogCleanup         = "delta.enableExpiredLogCleanup"
+	propLogRetention       = "delta.logRetentionDuration"
+	propMapping            = "delta.columnMapping.mode"
+	propStatsAsJSON        = "delta.checkpoint.writeStatsAsJson"
+	propStatsAsStruct      = "delta.checkpoint.writeStatsAsStruct"
+	propTombstoneRetention = "delta.deletedFileRetentionDuration"
+	propTxnRetention       = "delta.setTransactionRetentionDuration"
+	propTypeWidening       = "delta.enableTypeWidening"
+	propVectors            = "delta.enableDeletionVectors"
+	constraintPrefix       = "delta.constraints."
 
 	featAppendOnly    = "appendOnly"
-	featInvariants    = "invariants"
 	featCDF           = "changeDataFeed"
-	featTimestampNTZ  = "timestampNtz"
+	featClustering    = "clustering"
+	featColumnMapping = "columnMapping"
+	featConstraints   = "checkConstraints"
+	featDefaults      = "allowColumnDefaults"
 	featDeletionVecs  = "deletionVectors"
 	featDomains       = "domainMetadata"
-	featColumnMapping = "columnMapping"
+	featGenerated     = "generatedColumns"
 	featICT           = "inCommitTimestamp"
+	featIdentity      = "identityColumns"
+	featInvariants    = "invariants"
+	featTimestampNTZ  = "timestampNtz"
+	featTypeWidening  = "typeWidening"
+	featV2Checkpoint  = "v2Checkpoint"
+
+	// Keys of a field's metadata.
+	metaGenerated   = "delta.generationExpression"
+	metaInvariants  = "delta.invariants"
+	metaTypeChanges = "delta.typeChanges"
 )
 
 // readableFeature tells whether a log with this reader feature is understood here. Whether the data can be
@@ -41,16 +60,6 @@ func readableFeature(name string) bool {
 	switch name {
 	case featDeletionVecs, featColumnMapping, featTimestampNTZ, "v2Checkpoint", "vacuumProtocolCheck",
 		"typeWidening", "typeWidening-preview":
-		return true
-	}
-	return false
-}
-
-// writableFeature tells whether commits may be written to a table with this writer feature, given that
-// activeConstraint finds nothing to enforce.
-func writableFeature(name string) bool {
-	switch name {
-	case featAppendOnly, featInvariants, "checkConstraints", featCDF, "generatedColumns", featTimestampNTZ:
 		return true
 	}
 	return false
@@ -71,16 +80,16 @@ func legacyFeatures(writer int) []string {
 		f = append(f, featAppendOnly, featInvariants)
 	}
 	if writer >= 3 {
-		f = append(f, "checkConstraints")
+		f = append(f, featConstraints)
 	}
 	if writer >= 4 {
-		f = append(f, featCDF, "generatedColumns")
+		f = append(f, featCDF, featGenerated)
 	}
 	if writer >= 5 {
 		f = append(f, featColumnMapping)
 	}
 	if writer >= 6 {
-		f = append(f, "identityColumns")
+		f = append(f, featIdentity)
 	}
 	return f
 }
@@ -124,136 +133,6 @@ func (p Protocol) checkReadable() error {
 	return nil
 }
 
-// CheckWritable tells whether this package may commit to the table: an InvalidInput fault names the writer
-// features, constraints or properties that it does not implement.
-func (s *Snapshot) CheckWritable() error {
-	if s.version < 0 {
-		return nil
-	}
-	if err := checkWritable(s.protocol, s.metadata, s.schema); err != nil {
-		return fault.New(fault.InvalidInput, "write", s.table.prefix, "%w", err).
-			WithHint("write this table with an engine that implements it, or drop the feature there first")
-	}
-	return nil
-}
-
-func checkWritable(p Protocol, m Metadata, schema Schema) error {
-	features := p.WriterFeatures
-	if p.MinWriterVersion < writerWithFeatures {
-		features = legacyFeatures(p.MinWriterVersion)
-	}
-	if p.MinWriterVersion > writerWithFeatures {
-		return fmt.Errorf("writer version %d is unknown", p.MinWriterVersion)
-	}
-	var unknown []string
-	for _, f := range features {
-		if !writableFeature(f) {
-			unknown = append(unknown, f)
-		}
-	}
-	if p.MinReaderVersion == 2 && !slices.Contains(unknown, featColumnMapping) {
-		unknown = append(unknown, featColumnMapping)
-	}
-	if len(unknown) > 0 {
-		return fmt.Errorf("writer feature not supported: %s", strings.Join(unknown, ", "))
-	}
-	return activeConstraint(m, schema)
-}
-
-// activeConstraint finds what a writer would have to enforce row by row.
-func activeConstraint(m Metadata, schema Schema) error {
-	for key := range m.Configuration {
-		if strings.HasPrefix(key, "delta.constraints.") {
-			return fmt.Errorf("check constraint %s is not enforced by lakestep", key)
-		}
-	}
-	var found error
-	walkFields(schema, func(f Field) bool {
-		for key := range f.Metadata {
-			if key == "delta.invariants" || key == "delta.generationExpression" || strings.HasPrefix(key, "delta.identity.") {
-				found = fmt.Errorf("column %q has %s, which lakestep does not enforce", f.Name, key)
-				return false
-			}
-		}
-		return true
-	})
-	return found
-}
-
-// NewMetadata gives metadata and protocol for the first commit of a table: protocol (1,2); (1,4) with
-// delta.enableChangeDataFeed=true; (3,7) with feature lists when a column is a timestamp_ntz. The legacy
-// numbers are kept where they suffice, because older engines read and write them. A property that would
-// switch on a feature outside this package is an InvalidInput fault.
-func (t *Table) NewMetadata(schema Schema, partitionColumns []string, configuration map[string]string) (Metadata, Protocol, error) {
-	refuse := func(err error) (Metadata, Protocol, error) {
-		return Metadata{}, Protocol{}, fault.New(fault.InvalidInput, "define table", t.prefix, "%w", err)
-	}
-	if err := checkNewSchema(schema, partitionColumns); err != nil {
-		return refuse(err)
-	}
-	if err := checkConfiguration(configuration); err != nil {
-		return refuse(err)
-	}
-	text, err := schema.JSON()
-	if err != nil {
-		return refuse(err)
-	}
-	created := t.now().UnixMilli()
-	m := Metadata{
-		ID: t.newID(), Format: Format{Provider: "parquet", Options: map[string]string{}}, SchemaString: text,
-		PartitionColumns: nonNil(slices.Clone(partitionColumns)), Configuration: map[string]string{}, CreatedTime: &created,
-	}
-	for k, v := range configuration {
-		m.Configuration[k] = v
-	}
-	p := Protocol{MinReaderVersion: 1, MinWriterVersion: 2}
-	if isTrue(configuration[propCDF]) {
-		p.MinWriterVersion = 4
-	}
-	if schema.usesType(TimestampNTZ) {
-		writer := []string{featAppendOnly, featInvariants, featTimestampNTZ}
-		if p.MinWriterVersion == 4 {
-			writer = append(writer, featCDF)
-		}
-		p = Protocol{MinReaderVersion: 3, MinWriterVersion: 7, ReaderFeatures: []string{featTimestampNTZ}, WriterFeatures: writer}
-	}
-	return m, p, nil
-}
-
-func checkNewSchema(schema Schema, partitionColumns []string) error {
-	if len(schema.Fields) == 0 {
-		return fmt.Errorf("schema has no columns")
-	}
-	var bad error
-	walkFields(schema, func(f Field) bool {
-		switch {
-		case f.Name == "" || strings.ContainsAny(f.Name, " ,;{}()\n\t="):
-			bad = fmt.Errorf("column name %q: empty, or holds one of the characters ' ,;{}()\\n\\t=' that Delta forbids", f.Name)
-		case f.Type == nil:
-			bad = fmt.Errorf("column %q has no type", f.Name)
-		}
-		return bad == nil
-	})
-	if bad != nil {
-		return bad
-	}
-	if schema.usesType("void") {
-		return fmt.Errorf("a column of type void has no place in a data file")
-	}
-	// The round trip applies every rule of reading: known types, names unique without regard to case.
-	text, err := schema.JSON()
-	if err != nil {
-		return err
-	}
-	if _, err := ParseSchema(text); err != nil {
-		return err
-	}
-	if len(partitionColumns) >= len(schema.Fields) {
-		return fmt.Errorf("every column is a partition column")
-	}
-	return checkPartitionColumns(schema, partitionColumns)
-}
-
 func checkPartitionColumns(schema Schema, columns []string) error {
 	seen := map[string]bool{}
 	for _, c := range columns {
@@ -268,27 +147,6 @@ func checkPartitionColumns(schema Schema, columns []string) error {
 			return fmt.Errorf("partition column %q is named twice", c)
 		}
 		seen[c] = true
-	}
-	return nil
-}
-
-// checkConfiguration refuses properties that need features which lakestep does not write.
-func checkConfiguration(configuration map[string]string) error {
-	for _, key := range []string{"delta.enableDeletionVectors", "delta.enableRowTracking", propICT,
-		"delta.enableTypeWidening", "delta.enableIcebergCompatV1", "delta.enableIcebergCompatV2", "delta.enableIcebergCompatV3",
-		"delta.enableVariantShredding"} {
-		if isTrue(configuration[key]) {
-			return fmt.Errorf("property %s=true is not supported", key)
-		}
-	}
-	for key, value := range configuration {
-		switch {
-		case key == "delta.columnMapping.mode" && value != "none",
-			key == "delta.checkpointPolicy" && value != "classic",
-			key == "delta.setTransactionRetentionDuration", // would forget how far an application got
-			strings.HasPrefix(key, "delta.constraints."):
-			return fmt.Errorf("property %s=%s is not supported", key, value)
-		}
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (s *Snapshot) testedColumn(path []string) (c testedColumn, ok bool) {
 		}
 		c.isStruct = isStruct
 		c.typ, _ = f.Type.(Primitive)
-		_, widened := f.Metadata["delta.typeChanges"]
+		_, widened := f.Metadata[metaTypeChanges]
 		c.boundsUnsure = widened && c.typ == Double // the bounds of a float are cut to a float's digits
 	}
 	return c, len(path) > 0

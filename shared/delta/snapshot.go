@@ -241,7 +241,7 @@ func (s *Snapshot) Domains() []DomainMetadata {
 // PhysicalName is what a column is called in data files, partition values and statistics (protocol, "Column
 // Mapping"): its own name, unless the table maps columns and its protocol supports that.
 func (s *Snapshot) PhysicalName(f Field) string {
-	mode := s.metadata.Configuration["delta.columnMapping.mode"]
+	mode := s.metadata.Configuration[propMapping]
 	if mode == "" || mode == "none" || s.protocol.MinReaderVersion < 2 || !s.protocol.has(featColumnMapping) {
 		return f.Name
 	}

@@ -36,6 +36,8 @@ type stagedDocument struct {
 	TxnID       string            `json:"txnId"`
 	Operation   Operation         `json:"operation"`
 	Reads       readSet           `json:"reads"`
+	NewVectors  bool              `json:"newVectors,omitempty"`
+	Checked     bool              `json:"constraintsHold,omitempty"`
 	Actions     []json.RawMessage `json:"actions"`
 }
 
@@ -85,7 +87,7 @@ func digest(b []byte) string {
 func (x *Txn) document() ([]byte, error) {
 	doc := stagedDocument{
 		Format: stagedFormat, Table: x.table.prefix, TableID: x.tableID, ReadVersion: x.readVersion, TxnID: x.id,
-		Operation: x.op, Reads: x.reads, Actions: []json.RawMessage{},
+		Operation: x.op, Reads: x.reads, NewVectors: x.newVectors, Checked: x.constraintsHold, Actions: []json.RawMessage{},
 	}
 	for _, a := range x.Actions() {
 		text, err := encodeLine(a)
@@ -135,7 +137,13 @@ func (t *Table) LoadStaged(ctx context.Context, staged Staged) (*Txn, error) {
 	if doc.Format != stagedFormat || doc.Table != t.prefix || doc.TxnID == "" {
 		return refuse("format %q of table %q is not %q of %q", doc.Format, doc.Table, stagedFormat, t.prefix)
 	}
-	x := &Txn{table: t, readVersion: doc.ReadVersion, tableID: doc.TableID, id: doc.TxnID, op: doc.Operation, reads: doc.Reads}
+	x := &Txn{table: t, readVersion: doc.ReadVersion, tableID: doc.TableID, id: doc.TxnID, op: doc.Operation, reads: doc.Reads,
+		newVectors: doc.NewVectors, constraintsHold: doc.Checked}
+	switch doc.Reads.Mode {
+	case readAll, readSome, readNothing:
+	default:
+		return refuse("read set of unknown kind %q", doc.Reads.Mode)
+	}
 	for i, text := range doc.Actions {
 		l, err := decodeLine(text)
 		if err != nil {

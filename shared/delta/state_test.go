@@ -215,19 +215,21 @@ func TestProtocolRules(t *testing.T) {
 	}{
 		"plain":                        {Protocol{1, 2, nil, nil}, true, true},
 		"feed":                         {Protocol{1, 4, nil, nil}, true, true},
-		"legacy column mapping":        {Protocol{2, 5, nil, nil}, true, false},
-		"identity columns":             {Protocol{1, 6, nil, nil}, true, false},
+		"legacy column mapping":        {Protocol{2, 5, nil, nil}, true, true}, // while no column is mapped
+		"identity columns":             {Protocol{1, 6, nil, nil}, true, true}, // while no column is one
 		"empty lists":                  {Protocol{3, 7, list(), list()}, true, true},
 		"writer list only":             {Protocol{1, 7, nil, list("appendOnly")}, true, true},
 		"unknown writer feature":       {Protocol{1, 7, nil, list("liquid")}, true, false},
 		"writer version 8":             {Protocol{1, 8, nil, list()}, true, false},
 		"ntz":                          {Protocol{3, 7, list("timestampNtz"), list("timestampNtz")}, true, true},
-		"vectors":                      {Protocol{3, 7, list("deletionVectors"), list("deletionVectors")}, true, false},
-		"reader list too early":        {Protocol{2, 7, list(), list()}, false, false},
+		"vectors":                      {Protocol{3, 7, list("deletionVectors"), list("deletionVectors")}, true, true},
+		"row tracking":                 {Protocol{1, 7, nil, list("rowTracking", "domainMetadata")}, true, false},
+		"variants":                     {Protocol{3, 7, list("variantType"), list("variantType")}, readableFeature("variantType"), false},
+		"reader list too early":        {Protocol{2, 7, list(), list()}, false, true},
 		"writer list too early":        {Protocol{1, 4, nil, list()}, false, true},
 		"no reader list":               {Protocol{3, 7, nil, list()}, false, true},
 		"no writer list":               {Protocol{1, 7, nil, nil}, false, true},
-		"reader 3 with writer 6":       {Protocol{3, 6, list(), nil}, false, false},
+		"reader 3 with writer 6":       {Protocol{3, 6, list(), nil}, false, true},
 		"reader feature not in writer": {Protocol{3, 7, list("timestampNtz"), list()}, false, true},
 		"unknown reader feature":       {Protocol{3, 7, list("x"), list("x")}, false, false},
 		"reader 0":                     {Protocol{0, 2, nil, nil}, false, true},
@@ -239,17 +241,19 @@ func TestProtocolRules(t *testing.T) {
 			t.Errorf("%s: writable: %v", name, err)
 		}
 	}
-	for _, field := range []string{"delta.invariants", "delta.generationExpression", "delta.identity.start"} {
+	for field, writable := range map[string]bool{metaInvariants: true, "CURRENT_DEFAULT": true, metaGenerated: false, "delta.identity.start": false} {
 		s, err := ParseSchema(`{"type":"struct","fields":[{"name":"s","nullable":true,"metadata":{},"type":{"type":"struct","fields":[{"name":"a","type":"long","nullable":true,"metadata":{"` + field + `":"x"}}]}}]}`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if checkWritable(Protocol{1, 4, nil, nil}, Metadata{}, s) == nil {
-			t.Errorf("%s is not refused", field)
+		if err := checkWritable(Protocol{1, 4, nil, nil}, Metadata{}, s); (err == nil) != writable {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
-	if checkWritable(Protocol{1, 3, nil, nil}, Metadata{Configuration: map[string]string{"delta.constraints.a": "x"}}, Schema{}) == nil {
-		t.Error("a check constraint is not refused")
+	for mode, writable := range map[string]bool{"none": true, "name": false, "id": false} {
+		if err := checkWritable(Protocol{2, 5, nil, nil}, Metadata{Configuration: map[string]string{propMapping: mode}}, Schema{}); (err == nil) != writable {
+			t.Errorf("column mapping %s: %v", mode, err)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func TestNewMetadata(t *testing.T) {
 		{"plain", testSchema, nil, `{"minReaderVersion":1,"minWriterVersion":2}`},
 		{"feed", testSchema, cdf, `{"minReaderVersion":1,"minWriterVersion":4}`},
 		{"ntz", ntz, nil, `{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["timestampNtz"],"writerFeatures":["appendOnly","invariants","timestampNtz"]}`},
-		{"ntz and feed", ntz, cdf, `{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["timestampNtz"],"writerFeatures":["appendOnly","invariants","timestampNtz","changeDataFeed"]}`},
+		{"ntz and feed", ntz, cdf, `{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["timestampNtz"],"writerFeatures":["appendOnly","invariants","changeDataFeed","timestampNtz"]}`},
 	} {
 		m, p, err := table.NewMetadata(c.schema, nil, c.config)
 		must(t, err)
@@ -57,9 +57,14 @@ func TestNewMetadata(t *testing.T) {
 		"partition by array":       {schema: field("a", array), partition: []string{"a"}},
 		"partition by all":         {schema: field("a", delta.Long), partition: []string{"a", "z"}},
 		"partition twice":          {schema: testSchema, partition: []string{"id", "id"}},
-		"deletion vectors":         {schema: testSchema, config: map[string]string{"delta.enableDeletionVectors": "true"}},
+		"row tracking":             {schema: testSchema, config: map[string]string{"delta.enableRowTracking": "true"}},
+		"neither true nor false":   {schema: testSchema, config: map[string]string{"delta.enableDeletionVectors": "yes"}},
+		"isolation":                {schema: testSchema, config: map[string]string{"delta.isolationLevel": "WriteSerializable"}},
+		"checkpoint interval":      {schema: testSchema, config: map[string]string{"delta.checkpointInterval": "0"}},
+		"retention":                {schema: testSchema, config: map[string]string{"delta.logRetentionDuration": "soon"}},
+		"feature as property":      {schema: testSchema, config: map[string]string{"delta.feature.deletionVectors": "supported"}},
 		"column mapping":           {schema: testSchema, config: map[string]string{"delta.columnMapping.mode": "name"}},
-		"constraint":               {schema: testSchema, config: map[string]string{"delta.constraints.x": "id > 0"}},
+		"constraint":               {schema: testSchema, config: map[string]string{"delta.constraints.x": " "}},
 		"forgetful":                {schema: testSchema, config: map[string]string{"delta.setTransactionRetentionDuration": "interval 1 day"}},
 	} {
 		if _, _, err := table.NewMetadata(c.schema, c.partition, c.config); fault.KindOf(err) != fault.InvalidInput {
@@ -213,7 +218,7 @@ func TestInCommitTimestamps(t *testing.T) {
 			t.Errorf("%s: version %d, want %d", at, s.Version(), want)
 		}
 	}
-	if s := latest(t, table); !s.Timestamp().Equal(on.Add(time.Hour)) || s.CheckWritable() == nil {
+	if s := latest(t, table); !s.Timestamp().Equal(on.Add(time.Hour)) || s.CheckWritable() != nil {
 		t.Errorf("%s, writable: %v", s.Timestamp(), s.CheckWritable())
 	}
 	// Also when a checkpoint has all of the version but its commitInfo.

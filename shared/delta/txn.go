@@ -21,16 +21,17 @@ type Operation struct {
 // Txn collects the actions of one transaction on top of a snapshot. Methods that add to it return it, and keep
 // the first mistake for Commit or Stage to report. A Txn is used by one goroutine.
 type Txn struct {
-	table       *Table
-	base        *Snapshot // nil in a loaded one until it is needed
-	readVersion int64
-	tableID     string // metaData.id at the read version
-	id          string // commitInfo.txnId: says whose a commit is after an answer was lost
-	op          Operation
-	changes     Commit // the actions; its other fields are unused
-	reads       readSet
-	newVectors  bool // SetDeletionVector was called
-	err         error
+	table           *Table
+	base            *Snapshot // nil in a loaded one until it is needed
+	readVersion     int64
+	tableID         string // metaData.id at the read version
+	id              string // commitInfo.txnId: says whose a commit is after an answer was lost
+	op              Operation
+	changes         Commit // the actions; its other fields are unused
+	reads           readSet
+	newVectors      bool // SetDeletionVector was called
+	constraintsHold bool
+	err             error
 }
 
 // Begin starts a transaction that depends on the snapshot. Until ReadNothing, ReadFiles or ReadWhere says otherwise it
@@ -82,6 +83,13 @@ func (x *Txn) SetDeletionVector(old Add, dv *DeletionVector) *Txn {
 	stats.TightBounds = ptr(false)
 	next.Stats, next.DataChange, next.DeletionVector = stats.JSON(), true, dv
 	return x.Add(next)
+}
+
+// ConstraintsHold declares that all rows of the added files were checked against Snapshot.Constraints. Without, rows are not
+// added to tables that have invariants or CHECK constraints.
+func (x *Txn) ConstraintsHold() *Txn {
+	x.constraintsHold = true
+	return x
 }
 
 // CDC adds files of the change data feed. A version that has any is read from them alone.

@@ -355,3 +355,5 @@ func TestTableReplaced(t *testing.T) {
 		t.Errorf("version %d, %v", v, err)
 	}
 }
+
+func asConflict(err error, c **delta.ConflictError) bool { return errors.As(err, c) }

@@ -36,7 +36,10 @@ func (x *Txn) check(base *Snapshot) error {
 	if err := x.checkFiles(base, protocol, metadata, schema); err != nil {
 		return refuse(err)
 	}
-	if err := x.checkIdentifiers(protocol); err != nil {
+	if err := x.checkConstraints(metadata, schema); err != nil {
+		return refuse(err)
+	}
+	if err := x.checkIdentifiers(protocol, metadata); err != nil {
 		return refuse(err)
 	}
 	if err := x.checkIsolation(); err != nil {
@@ -46,7 +49,7 @@ func (x *Txn) check(base *Snapshot) error {
 }
 
 // checkIdentifiers checks application ids and metadata domains, each of which one commit may set once.
-func (x *Txn) checkIdentifiers(p Protocol) error {
+func (x *Txn) checkIdentifiers(p Protocol, m Metadata) error {
 	seen := map[string]bool{}
 	for _, s := range x.changes.Txns {
 		if s.AppID == "" || seen[s.AppID] {
@@ -61,6 +64,8 @@ func (x *Txn) checkIdentifiers(p Protocol) error {
 			return fmt.Errorf("metadata domain %q is empty or set twice", d.Domain)
 		case !p.has(featDomains):
 			return fmt.Errorf("metadata domain %q needs the feature %s in the protocol", d.Domain, featDomains)
+		case d.Domain == clusteringDomain && !d.Removed && (!p.has(featClustering) || len(m.PartitionColumns) > 0):
+			return fmt.Errorf("clustering needs the feature %s in the protocol, and no partition columns", featClustering)
 		}
 		seen[d.Domain] = true
 	}
@@ -106,38 +111,16 @@ func (x *Txn) checkTable(base *Snapshot, p Protocol, m Metadata, schema Schema) 
 	if err := checkPartitionColumns(schema, m.PartitionColumns); err != nil {
 		return err
 	}
-	if err := checkConfiguration(m.Configuration); err != nil {
+	if err := checkConfiguration(base.metadata.Configuration, m.Configuration); err != nil {
 		return err
 	}
 	if base.version >= 0 && !slices.Equal(m.PartitionColumns, base.metadata.PartitionColumns) && len(x.changes.Removes) < base.NumFiles() {
 		return errors.New("partition columns change while files with the old ones stay")
 	}
-	for property, feature := range map[string]string{propCDF: featCDF, propAppendOnly: featAppendOnly} {
-		if isTrue(m.Configuration[property]) && !p.has(feature) {
-			return fmt.Errorf("property %s needs the feature %s in the protocol", property, feature)
-		}
-	}
-	if schema.usesType(TimestampNTZ) && !p.has(featTimestampNTZ) {
-		return fmt.Errorf("a timestamp_ntz column needs the feature %s in the protocol", featTimestampNTZ)
+	if f, missing := p.missingFeature(m, schema); missing {
+		return fmt.Errorf("the metadata needs the feature %s in the protocol (Protocol.Supporting gives one that has it)", f)
 	}
 	return nil
-}
-
-// covers tells whether p supports all that old did.
-func (p Protocol) covers(old Protocol) bool {
-	if p.MinReaderVersion < old.MinReaderVersion || p.MinWriterVersion < old.MinWriterVersion {
-		return false
-	}
-	features := old.WriterFeatures
-	if old.MinWriterVersion < writerWithFeatures {
-		features = legacyFeatures(old.MinWriterVersion)
-	}
-	for _, f := range features {
-		if !p.has(f) {
-			return false
-		}
-	}
-	return true
 }
 
 // checkFiles checks adds, removes and CDC files against the snapshot. A path stands at most once among the adds and once

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 
 	"github.com/lakestep/lakestep/shared/fault"
@@ -45,7 +46,7 @@ func (x *Txn) publish(ctx context.Context, base *Snapshot) (int64, error) {
 	for range maxRebases {
 		outcome := taken
 		if next > latest {
-			if outcome, err = x.put(ctx, base, next); err != nil {
+			if outcome, err = x.put(ctx, race, next); err != nil {
 				return 0, err
 			}
 		}
@@ -100,8 +101,8 @@ const (
 
 // put writes version. An answer that does not say whether the write took place is followed by another try, which
 // finds out: what is there by then, taken by us or by others, is read and told apart by its txnId.
-func (x *Txn) put(ctx context.Context, base *Snapshot, version int64) (putOutcome, error) {
-	body, err := x.encode(base)
+func (x *Txn) put(ctx context.Context, r *race, version int64) (putOutcome, error) {
+	body, err := x.encode(r, version)
 	if err != nil {
 		return 0, err
 	}
@@ -150,12 +151,42 @@ func (x *Txn) checkWinners(ctx context.Context, r *race, from int64) (own, free 
 	}
 }
 
-// encode gives the commit file: commitInfo first, one action per line.
-func (x *Txn) encode(base *Snapshot) ([]byte, error) {
+// encode gives the file of the commit as that version: commitInfo first, one action per line.
+func (x *Txn) encode(r *race, version int64) ([]byte, error) {
 	now := x.table.now().UnixMilli()
+	info := x.info(now, r)
+	metadata := x.changes.Metadata
+	if isTrue(x.tableConfiguration(r.base)[propICT]) && r.protocolAfter().has(featICT) {
+		at := max(now, r.previous.UnixMilli()+1) // (protocol, "In-Commit Timestamps")
+		info.InCommitTimestamp = &at
+	}
+	if metadata != nil {
+		metadata = timestamped(*metadata, info.InCommitTimestamp, r.base, version)
+	}
+	var body bytes.Buffer
+	for _, a := range append([]Action{info}, x.Actions()...) {
+		switch action := a.(type) {
+		case Remove:
+			// Retention counts from when readers lost the file, not from when the commit was staged.
+			action.DeletionTimestamp = &now
+			a = action
+		case Metadata:
+			a = *metadata
+		}
+		text, err := encodeLine(a)
+		if err != nil {
+			return nil, fault.New(fault.InvalidInput, "commit to", x.table.prefix, "%w", err)
+		}
+		body.Write(text)
+		body.WriteByte('\n')
+	}
+	return body.Bytes(), nil
+}
+
+func (x *Txn) info(now int64, r *race) CommitInfo {
 	blind := x.blindAppend()
 	info := CommitInfo{
-		Timestamp: now, Operation: x.op.Name, OperationParameters: x.op.Parameters, IsolationLevel: string(x.isolation(base.metadata.Configuration)),
+		Timestamp: now, Operation: x.op.Name, OperationParameters: x.op.Parameters, IsolationLevel: string(r.isolation),
 		IsBlindAppend: &blind, UserMetadata: x.op.UserMetadata, EngineInfo: x.table.engine, TxnID: x.id, Attempt: x.op.Attempt,
 	}
 	if x.op.Erasure != "" {
@@ -170,21 +201,31 @@ func (x *Txn) encode(base *Snapshot) ([]byte, error) {
 			info.OperationMetrics[k] = strconv.FormatInt(v, 10) // as text: Spark reads a map of strings
 		}
 	}
-	var body bytes.Buffer
-	for _, a := range append([]Action{info}, x.Actions()...) {
-		if r, ok := a.(Remove); ok {
-			// Retention counts from when readers lost the file, not from when the commit was staged.
-			r.DeletionTimestamp = &now
-			a = r
+	return info
+}
+
+// timestamped says in the metadata from which version on commits carry their own timestamps, when this commit switches them on
+// in a table that has older ones, keeps that, and no longer says so when it switches them off.
+func timestamped(m Metadata, at *int64, base *Snapshot, version int64) *Metadata {
+	switch {
+	case at == nil:
+		m.Configuration = maps.Clone(m.Configuration)
+		delete(m.Configuration, propICTVersion)
+		delete(m.Configuration, propICTTimestamp)
+	case base.version < 0:
+	case base.ictEnabled():
+		m.Configuration = maps.Clone(m.Configuration)
+		for _, key := range []string{propICTVersion, propICTTimestamp} {
+			if v, ok := base.metadata.Configuration[key]; ok {
+				m.Configuration[key] = v
+			}
 		}
-		text, err := encodeLine(a)
-		if err != nil {
-			return nil, fault.New(fault.InvalidInput, "commit to", x.table.prefix, "%w", err)
-		}
-		body.Write(text)
-		body.WriteByte('\n')
+	default:
+		m.Configuration = maps.Clone(m.Configuration)
+		m.Configuration[propICTVersion] = strconv.FormatInt(version, 10)
+		m.Configuration[propICTTimestamp] = strconv.FormatInt(*at, 10)
 	}
-	return body.Bytes(), nil
+	return &m
 }
 
 // storeKind is the kind of a store's error; a store that does not say gets the benefit of a retry.
