@@ -61,6 +61,7 @@ func layers() []layer {
 		{"shared/host/", with(base, []string{"shared/asl", "shared/host"}), "a host carries steps without knowing them"},
 		{"shared/host", base, "the port of the hosts"},
 		{"statemachines", nil, "the definitions, for the binaries to carry"},
+		{"tools/oracle", nil, "other people's programs, for tests"},
 		{"sample", with(base[:1], []string{"shared/store"}), "data for a try-out"},
 
 		{"functions", with(base, tables, domain, []string{"functions/*"}), "the list of steps"},
