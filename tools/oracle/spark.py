@@ -2,6 +2,7 @@
 
 usage: spark.py FOLDER_WITH_JARS
 """
+import datetime
 import glob
 import json
 import os
@@ -14,7 +15,10 @@ time.tzset()
 import canonical  # before pyspark: it takes stdout for the answers
 
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructType, TimestampNTZType, TimestampType
+
+for kind in (TimestampType, TimestampNTZType):  # Python's fromtimestamp does not know the year 1
+    kind.fromInternal = lambda self, us: None if us is None else datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us)
 
 
 def session():

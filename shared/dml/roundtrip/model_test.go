@@ -284,9 +284,24 @@ func (t *table) apply(o op) (next state, changes []change) {
 		changes = t.merge(o, &next)
 	case "restore":
 		next = t.versions[o.version].state
+		next.rows = slices.Clone(next.rows)
 		changes = difference(t.now, next)
 	}
+	for i, r := range next.rows {
+		next.rows[i] = t.stored(r)
+	}
+	for i, c := range changes {
+		changes[i].row = t.stored(c.row)
+	}
 	return next, changes
+}
+
+// breaks tells whether an operation would bring a row that breaks a rule.
+func (t *table) breaks(o op) bool {
+	next, changes := t.apply(o)
+	return slices.ContainsFunc(changes, func(c change) bool {
+		return (c.kind == "insert" || c.kind == "update_postimage") && t.broken(next.schema, c.row)
+	})
 }
 
 func updated(r row, set map[string]expr, sides map[string]row) row {
