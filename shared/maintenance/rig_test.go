@@ -1,7 +1,9 @@
 package maintenance_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"testing"
 	"time"
 
@@ -124,3 +126,24 @@ func during(r *rig, happens func()) *dml.Table {
 	t.Attempt = func() int64 { n := r.Attempt(); happens(); return n }
 	return &t
 }
+
+// listed is a store in which something happens after the table's folder was listed.
+type listed struct {
+	store.Store
+	happens func()
+}
+
+func (l listed) List(ctx context.Context, prefix, after string) iter.Seq2[store.Object, error] {
+	return func(yield func(store.Object, error) bool) {
+		for o, err := range l.Store.List(ctx, prefix, after) {
+			if !yield(o, err) {
+				return
+			}
+		}
+		if prefix == "t/" {
+			l.happens()
+		}
+	}
+}
+
+func (l listed) Path(key string) (string, error) { return l.Store.(store.Local).Path(key) }
