@@ -170,10 +170,6 @@ func TestVacuumGuardsTheRetention(t *testing.T) {
 	if got := vacuum(t, r, maintenance.VacuumOptions{Retention: time.Hour, Short: true}); len(got.Files) != 1 {
 		t.Errorf("deleted %v", got.Files)
 	}
-	odd := newRig(t, nil, map[string]string{"delta.deletedFileRetentionDuration": "a while"}, "id", delta.Long)
-	if _, err := maintenance.Vacuum(t.Context(), odd.Table, maintenance.VacuumOptions{}); fault.KindOf(err) != fault.InvalidInput {
-		t.Errorf("got %v", err)
-	}
 }
 
 // What somebody brought back while the vacuum listed is not deleted.
