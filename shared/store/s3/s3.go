@@ -160,7 +160,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, o store.Put
 	if o.IfAbsent {
 		u.ifNoneMatch = aws.String("*")
 	}
-	if err := remote.Put(ctx, s.limits, body, u); err != nil {
+	if err := remote.Put(ctx, s.limits, body, o, u); err != nil {
 		return fmt.Errorf("put %s: %w", s.object(key), err)
 	}
 	return nil

@@ -110,7 +110,7 @@ func freePort(t testing.TB) string {
 // process is killed: its input ends then.
 func start(t testing.TB, port, program string, args ...string) {
 	t.Helper()
-	const script = `"$@" </dev/null & p=$!; cat >/dev/null; kill $p; wait $p`
+	const script = `"$@" </dev/null & p=$!; cat >/dev/null; kill -9 $p; wait $p`
 	cmd := exec.Command("sh", append([]string{"-c", script, "sh", program}, args...)...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &output, &output, t.TempDir()

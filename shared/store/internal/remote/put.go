@@ -34,21 +34,21 @@ type Upload interface {
 //
 // An answer that was lost is followed by another attempt; what that one is refused for is looked into: if the object carries the mark of this
 // write, the first attempt was applied and Put succeeds. So ErrExists always means another writer's object.
-func Put(ctx context.Context, l Limits, body io.Reader, u Upload) error {
+func Put(ctx context.Context, l Limits, body io.Reader, o store.PutOptions, u Upload) error {
 	r := bufio.NewReader(store.ContextReader(ctx, body))
 	data, last, err := l.first(r)
 	switch {
 	case err != nil:
 		return fmt.Errorf("body: %w", err)
 	case last:
-		return l.decide(ctx, u, func(ctx context.Context) error { return u.Whole(ctx, data) })
+		return l.decide(ctx, o, u, func(ctx context.Context) error { return u.Whole(ctx, data) })
 	}
 	if err := l.Within(ctx, u.Start); err != nil {
 		return err
 	}
 	n, err := l.send(ctx, r, data, u)
 	if err == nil {
-		err = l.decide(ctx, u, func(ctx context.Context) error { return u.Finish(ctx, n) })
+		err = l.decide(ctx, o, u, func(ctx context.Context) error { return u.Finish(ctx, n) })
 	}
 	if err != nil {
 		// Also when ctx has ended: what is left costs money until somebody finds it. That it cannot be dropped is not worth another error.
@@ -137,7 +137,7 @@ func (l Limits) send(ctx context.Context, r *bufio.Reader, data []byte, u Upload
 }
 
 // decide makes one request until it is known to be applied or refused, or the attempts are used up.
-func (l Limits) decide(ctx context.Context, u Upload, request func(context.Context) error) error {
+func (l Limits) decide(ctx context.Context, o store.PutOptions, u Upload, request func(context.Context) error) error {
 	lost := false
 	for n := 1; ; n++ {
 		err := l.Within(ctx, request)
@@ -149,7 +149,7 @@ func (l Limits) decide(ctx context.Context, u Upload, request func(context.Conte
 		case !fault.KindOf(err).Retryable() && !lost:
 			return err
 		case !fault.KindOf(err).Retryable(), n >= l.Attempts:
-			return l.judge(ctx, u, err)
+			return l.judge(ctx, o, u, err)
 		}
 		lost = true
 		if err := l.wait(ctx, n); err != nil {
@@ -158,13 +158,15 @@ func (l Limits) decide(ctx context.Context, u Upload, request func(context.Conte
 	}
 }
 
-// judge gives nil for the error of a write that an earlier attempt did apply.
-func (l Limits) judge(ctx context.Context, u Upload, err error) error {
+// judge tells by what is there what became of a write whose last error is err.
+func (l Limits) judge(ctx context.Context, o store.PutOptions, u Upload, err error) error {
 	return l.Within(ctx, func(ctx context.Context) error {
 		mine, merr := u.Mine(ctx)
 		switch {
 		case mine:
 			return nil
+		case merr == nil && o.IfAbsent:
+			return store.ErrExists
 		case merr != nil && !errors.Is(merr, store.ErrNotFound):
 			return fault.New(fault.Unavailable, "put", "object", "whether it was written is not known: %w", merr)
 		}
