@@ -54,12 +54,12 @@ const (
 	metaTypeChanges = "delta.typeChanges"
 )
 
-// readableFeature tells whether a log with this reader feature is understood here. Whether the data can be
-// scanned (deletion vectors, column mapping, widened types) is for the engine to say.
+// readableFeature tells whether tables with this reader feature are read here; rows, by the engine.
 func readableFeature(name string) bool {
 	switch name {
 	case featDeletionVecs, featColumnMapping, featTimestampNTZ, "v2Checkpoint", "vacuumProtocolCheck",
-		"typeWidening", "typeWidening-preview":
+		"typeWidening", "typeWidening-preview",
+		"variantType", "variantType-preview", "variantShredding", "variantShredding-preview": // shredded files are refused when met
 		return true
 	}
 	return false

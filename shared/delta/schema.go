@@ -33,6 +33,8 @@ const (
 	Date         Primitive = "date"
 	Timestamp    Primitive = "timestamp"
 	TimestampNTZ Primitive = "timestamp_ntz"
+	Void         Primitive = "void"    // nothing but NULL; in no file
+	Variant      Primitive = "variant" // a value of any type, as JSON has them and more
 )
 
 // Decimal is the decimal type with that many digits in all and after the point.
@@ -104,7 +106,7 @@ func (p Primitive) DecimalParts() (precision, scale int, ok bool) {
 
 func (p Primitive) known() bool {
 	switch p {
-	case String, Long, Integer, Short, Byte, Float, Double, Boolean, Binary, Date, Timestamp, TimestampNTZ, "void":
+	case String, Long, Integer, Short, Byte, Float, Double, Boolean, Binary, Date, Timestamp, TimestampNTZ, Void, Variant:
 		return true
 	}
 	_, _, ok := p.DecimalParts()

@@ -153,6 +153,9 @@ func (t *Table) snapshot(version int64, st *state) (*Snapshot, error) {
 		return refuse(err)
 	}
 	s := &Snapshot{table: t, version: version, protocol: *st.protocol, metadata: *st.metadata, schema: schema, state: st}
+	if err := errors.Join(s.Mapping().check(schema), checkTypeChanges(schema)); err != nil {
+		return refuse(err)
+	}
 	s.files = slices.AppendSeq(make([]Add, 0, len(st.adds)), maps.Values(st.adds))
 	slices.SortFunc(s.files, func(a, b Add) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.DeletionVector.UniqueID(), b.DeletionVector.UniqueID()))
@@ -236,16 +239,4 @@ func (s *Snapshot) Domain(name string) (configuration string, ok bool) {
 // Domains are all live metadata domains, by name.
 func (s *Snapshot) Domains() []DomainMetadata {
 	return slices.SortedFunc(maps.Values(s.state.domains), func(a, b DomainMetadata) int { return strings.Compare(a.Domain, b.Domain) })
-}
-
-// PhysicalName is what a column is called in data files, partition values and statistics (protocol, "Column
-// Mapping"): its own name, unless the table maps columns and its protocol supports that.
-func (s *Snapshot) PhysicalName(f Field) string {
-	mode := s.metadata.Configuration[propMapping]
-	if mode == "" || mode == "none" || s.protocol.MinReaderVersion < 2 || !s.protocol.has(featColumnMapping) {
-		return f.Name
-	}
-	name := f.Name
-	take(f.Metadata["delta.columnMapping.physicalName"], &name)
-	return name
 }
