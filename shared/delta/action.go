@@ -26,6 +26,7 @@ type Add struct {
 	BaseRowID               *int64             `json:"baseRowId,omitempty"`
 	DefaultRowCommitVersion *int64             `json:"defaultRowCommitVersion,omitempty"`
 	ClusteringProvider      *string            `json:"clusteringProvider,omitempty"`
+	StatsParsed             bool               `json:"-"` // the log has Stats in the typed form of a checkpoint only (stats_parsed)
 }
 
 // Remove ends a data file's life; the file itself stays until VACUUM.

@@ -344,7 +344,7 @@ func (f *fields) add(r record) *Add {
 		a.ClusteringProvider = &p
 	}
 	if parsed, ok := r["stats_parsed"].(record); ok && a.Stats == "" {
-		a.Stats = statsOfRecord(parsed)
+		a.Stats, a.StatsParsed = statsOfRecord(parsed), true
 	}
 	return a
 }

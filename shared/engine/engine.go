@@ -89,7 +89,7 @@ func (e *Engine) configure(o Options) error {
 			return err
 		}
 	}
-	return nil
+	return registerFunctions(e.db)
 }
 
 // Close frees the instance and removes its folder.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
@@ -18,16 +20,17 @@ import (
 // File is one Parquet file of a table, as a scan wants it.
 type File struct {
 	Path            string // of the Add, as in the log
+	Size            int64  // bytes, as the log says; 0: it does not say
 	PartitionValues map[string]*string
-	Deleted         bool  // it has a deletion vector
-	Commit          int64 // version that brought it, where a scan asks for it
+	DeletionVector  *delta.DeletionVector // rows that are no longer there
+	Commit          int64                 // version that brought it, where a scan asks for it
 }
 
 // Files gives the files of adds.
 func Files(adds []delta.Add) []File {
 	out := make([]File, len(adds))
 	for i, a := range adds {
-		out[i] = File{Path: a.Path, PartitionValues: a.PartitionValues, Deleted: a.DeletionVector != nil}
+		out[i] = File{Path: a.Path, Size: a.Size, PartitionValues: a.PartitionValues, DeletionVector: a.DeletionVector}
 	}
 	return out
 }
@@ -37,125 +40,251 @@ type Scan struct {
 	Store     store.Store
 	Table     *delta.Table
 	Schema    delta.Schema
-	Partition []string // partition columns
+	Partition []string      // partition columns
+	Mapping   delta.Mapping // of columns to what files hold; "": by name
 	Files     []File
 	Extra     []string // columns of the files beyond the schema: "_change_type"
-	Position  bool     // adds _file (index into Files) and _pos (row in it, from 0)
+	Position  bool     // adds _file (index into Files) and _pos (physical row in it, from 0)
 	Commits   bool     // adds _commit, the file's version
 }
 
-// Relation gives SQL for the rows of a scan, to stand behind FROM. Columns that a file lacks are NULL; partition columns come from the
-// log. Files that are not on this machine are fetched into the session's folder first.
+// NewScan is the scan of some files under the schema of a snapshot.
+func NewScan(s store.Store, table *delta.Table, snap *delta.Snapshot, files []File) Scan {
+	return Scan{Store: s, Table: table, Schema: snap.Schema(), Partition: snap.Metadata().PartitionColumns, Mapping: snap.Mapping(), Files: files}
+}
+
+// Relation gives SQL for the rows of a scan, to stand behind FROM. Columns, nested ones too, are read as the schema has them now: those that
+// a file lacks are NULL, narrower types are widened, mapped columns found by their physical name or id; partition values come from the log;
+// rows in a deletion vector are left out. Files that are not on this machine are fetched into the session's folder first.
+//
+// A data file that is gone is a SourceLost fault. A file that is not what the log says (its size, its columns' types, a deletion vector that
+// is damaged or names rows beyond its end) is an InvalidInput or SchemaBroken fault.
 func (s *Session) Relation(ctx context.Context, sc Scan) (string, error) {
 	paths := make([]string, len(sc.Files))
 	for i, f := range sc.Files {
-		if f.Deleted {
-			return "", fault.New(fault.InvalidInput, "scan", sc.Table.Prefix(), "file %s has a deletion vector, which lakestep cannot apply yet", f.Path).
-				WithHint("purge the table's deletion vectors with the engine that wrote them (Spark: REORG TABLE ... APPLY (PURGE))")
+		var err error
+		if paths[i], err = s.dataFile(ctx, sc, f); err != nil {
+			return "", err
 		}
-		key, err := sc.Table.FilePath(delta.Add{Path: f.Path})
+	}
+	if len(paths) == 0 {
+		columns, err := group{scan: sc}.columns()
 		if err != nil {
 			return "", err
 		}
-		if paths[i], err = s.local(ctx, sc.Store, key); err != nil {
+		return fmt.Sprintf("(SELECT %s WHERE false)", strings.Join(columns, ", ")), nil
+	}
+	groups, err := s.groups(ctx, sc, paths)
+	if err != nil {
+		return "", err
+	}
+	parts := make([]string, len(groups))
+	for i, g := range groups {
+		if parts[i], err = s.selectGroup(ctx, g); err != nil {
 			return "", err
 		}
 	}
-	present, err := s.parquetColumns(ctx, paths)
-	if err != nil {
-		return "", err
-	}
-	columns, err := sc.columns(present)
-	if err != nil {
-		return "", err
-	}
-	if len(paths) == 0 {
-		return fmt.Sprintf("(SELECT %s WHERE false)", strings.Join(columns, ", ")), nil
-	}
-	return fmt.Sprintf("(SELECT %s FROM %s)", strings.Join(columns, ", "), parquet(paths)), nil
+	return "(" + strings.Join(parts, " UNION ALL ") + ")", nil
 }
 
-func (sc Scan) columns(present map[string]bool) ([]string, error) {
+// group is the files of a scan that are read by one SELECT: they hold the same columns, and all or none has a deletion vector.
+type group struct {
+	scan   Scan
+	layout layout   // of each file
+	files  []int    // indexes into the scan's files
+	paths  []string // of each, on this machine
+}
+
+// groups sorts the files by what they hold. One group is the rule.
+func (s *Session) groups(ctx context.Context, sc Scan, paths []string) ([]group, error) {
+	layouts, err := s.layouts(ctx, paths, sc.Mapping == delta.MappingID)
+	if err != nil {
+		return nil, err
+	}
+	type key struct {
+		text    string
+		deleted bool
+		file    int // for those that no list can speak of
+	}
+	var groups []group
+	index := map[key]int{}
+	for i, p := range paths {
+		l, ok := layouts[p]
+		if !ok {
+			return nil, fault.New(fault.Internal, "scan", p, "the engine does not describe the file")
+		}
+		k := key{text: l.text, deleted: sc.Files[i].DeletionVector != nil}
+		if l.hides("file_index") {
+			k.file = i
+		}
+		n, ok := index[k]
+		if !ok {
+			n = len(groups)
+			index[k] = n
+			groups = append(groups, group{scan: sc, layout: l})
+		}
+		groups[n].files = append(groups[n].files, i)
+		groups[n].paths = append(groups[n].paths, p)
+	}
+	return groups, nil
+}
+
+func (s *Session) selectGroup(ctx context.Context, g group) (string, error) {
+	columns, err := g.columns()
+	if err != nil {
+		return "", err
+	}
+	from := parquet(g.paths) + " AS _r"
+	deleted := g.scan.Files[g.files[0]].DeletionVector != nil
+	if (deleted || g.scan.Position) && g.layout.hides("file_row_number") {
+		return "", g.refuse("file_row_number", "the engine needs this name for itself, to tell rows apart")
+	}
+	if deleted {
+		table, err := s.deletedRows(ctx, g)
+		if err != nil {
+			return "", err
+		}
+		index := "CAST(_r.file_index AS BIGINT)"
+		if len(g.files) == 1 {
+			index = "0"
+		}
+		from += fmt.Sprintf(" ANTI JOIN %s AS _d ON _d.file = %s AND _d.position = _r.file_row_number", table, index)
+	}
+	return fmt.Sprintf("SELECT %s FROM %s", strings.Join(columns, ", "), from), nil
+}
+
+// columns are what the group's SELECT gives.
+func (g group) columns() ([]string, error) {
+	sc := g.scan
 	var out []string
 	for _, f := range sc.Schema.Fields {
-		typ, err := DuckType(f.Type)
+		value, err := g.column(f)
 		if err != nil {
 			return nil, err
 		}
-		value := "NULL"
-		switch {
-		case slices.Contains(sc.Partition, f.Name):
-			value = sc.partitionValue(f.Name)
-		case present[f.Name]:
-			value = Ident(f.Name)
-		}
-		out = append(out, fmt.Sprintf("CAST(%s AS %s) AS %s", value, typ, Ident(f.Name)))
+		out = append(out, value+" AS "+Ident(f.Name))
 	}
 	for _, c := range sc.Extra {
-		if present[c] {
+		if g.layout.has(c) {
 			out = append(out, Ident(c))
 		} else {
 			out = append(out, "CAST(NULL AS VARCHAR) AS "+Ident(c))
 		}
 	}
-	switch {
-	case sc.Position && len(sc.Files) > 0:
-		out = append(out, "CAST(file_index AS BIGINT) AS _file", "CAST(file_row_number AS BIGINT) AS _pos")
-	case sc.Position:
-		out = append(out, "CAST(NULL AS BIGINT) AS _file", "CAST(NULL AS BIGINT) AS _pos")
+	if sc.Position {
+		row := "CAST(NULL AS BIGINT)"
+		if len(g.files) > 0 {
+			row = "CAST(file_row_number AS BIGINT)"
+		}
+		number := func(i int) string { return strconv.Itoa(i) }
+		out = append(out, g.each("BIGINT", number)+" AS _file", row+" AS _pos")
 	}
 	if sc.Commits {
-		out = append(out, sc.commit()+" AS _commit")
+		commit := func(i int) string { return strconv.FormatInt(sc.Files[i].Commit, 10) }
+		out = append(out, g.each("BIGINT", commit)+" AS _commit")
 	}
 	return out, nil
 }
 
-// commit picks the file's version from a list.
-func (sc Scan) commit() string {
-	if len(sc.Files) == 0 {
-		return "CAST(NULL AS BIGINT)"
+// each is SQL for a value that differs by file; of gives it for an index into the scan's files.
+func (g group) each(typ string, of func(i int) string) string {
+	values := make([]string, len(g.files))
+	for n, i := range g.files {
+		values[n] = of(i)
 	}
-	versions := make([]string, len(sc.Files))
-	for i, f := range sc.Files {
-		versions[i] = strconv.FormatInt(f.Commit, 10)
+	distinct := slices.Compact(slices.Clone(values))
+	switch len(distinct) {
+	case 0:
+		return "CAST(NULL AS " + typ + ")"
+	case 1:
+		return "CAST(" + values[0] + " AS " + typ + ")"
 	}
-	return "([" + strings.Join(versions, ", ") + "]::BIGINT[])[CAST(file_index AS BIGINT) + 1]"
+	return fmt.Sprintf("([%s]::%s[])[CAST(file_index AS BIGINT) + 1]", strings.Join(values, ", "), typ)
 }
 
-// partitionValue picks the file's value from a list: the log's word counts, never the folder's name.
-func (sc Scan) partitionValue(column string) string {
-	values := make([]string, len(sc.Files))
-	for i, f := range sc.Files {
-		values[i] = "NULL"
-		if v := f.PartitionValues[column]; v != nil && *v != "" {
-			values[i] = Literal(*v)
+// column is SQL for one column of the schema. Of a partition column the log's word counts, never the folder's name.
+func (g group) column(f delta.Field) (string, error) {
+	typ, err := DuckType(f.Type)
+	if err != nil {
+		return "", err
+	}
+	name := g.scan.Mapping.Name(f)
+	if slices.Contains(g.scan.Partition, f.Name) {
+		var bad error
+		value := g.each(typ, func(i int) string {
+			file := g.scan.Files[i]
+			text, err := partitionLiteral(f.Type, file.PartitionValues[name])
+			if err != nil && bad == nil {
+				bad = fault.New(fault.InvalidInput, "scan", g.scan.Table.Prefix(), "file %s, column %s: %w", file.Path, f.Name, err)
+			}
+			return text
+		})
+		return value, bad
+	}
+	if len(g.files) == 0 {
+		return "CAST(NULL AS " + typ + ")", nil
+	}
+	value, err := converter{mapping: g.scan.Mapping}.field(g.layout.columns, f, Ident)
+	if err != nil {
+		return "", g.refuse(f.Name, "%w", err)
+	}
+	return value, nil
+}
+
+// refuse says what is wrong with a column of the group's files.
+func (g group) refuse(column, format string, args ...any) error {
+	return fault.New(fault.SchemaBroken, "scan", g.scan.Table.Prefix(), "file %s, column %s: %w", g.scan.Files[g.files[0]].Path, column, fmt.Errorf(format, args...))
+}
+
+// partitionLiteral is SQL for a partition value of the log, checked to be one of the type.
+func partitionLiteral(t delta.Type, text *string) (string, error) {
+	v, err := delta.ParsePartitionValue(t, text)
+	if err != nil || v == nil {
+		return "NULL", err
+	}
+	switch v := v.(type) {
+	case []byte:
+		return fmt.Sprintf("unhex('%x')", v), nil
+	case time.Time:
+		if t != delta.Type(delta.Date) { // any way of writing it, and a zone
+			return fmt.Sprintf("make_timestamp(%d)", v.UnixMicro()), nil
 		}
 	}
-	if len(values) == 0 {
-		return "NULL"
-	}
-	return fmt.Sprintf("([%s]::VARCHAR[])[CAST(file_index AS BIGINT) + 1]", strings.Join(values, ", "))
+	return Literal(*text), nil
 }
 
-// parquetColumns gives the top-level columns that at least one of the files has.
-func (s *Session) parquetColumns(ctx context.Context, paths []string) (map[string]bool, error) {
-	present := map[string]bool{}
-	if len(paths) == 0 {
-		return present, nil
-	}
-	rows, err := s.Strings(ctx, "SELECT column_name FROM (DESCRIBE SELECT * FROM "+parquet(paths)+")")
+// dataFile makes a file of the table a file of this machine, and checks that it is the one that the log means.
+func (s *Session) dataFile(ctx context.Context, sc Scan, f File) (string, error) {
+	key, err := sc.Table.FilePath(delta.Add{Path: f.Path})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	for _, r := range rows {
-		present[r[0]] = true
+	path, err := s.local(ctx, sc.Store, key)
+	if err != nil {
+		return "", err
 	}
-	return present, nil
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", lostFile(key, err)
+	}
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "scan", key, "%w", err)
+	}
+	if f.Size != 0 && info.Size() != f.Size {
+		return "", fault.New(fault.InvalidInput, "scan", key, "the file has %d bytes, but the log says %d", info.Size(), f.Size).
+			WithHint("the file was replaced or cut off, or its writer noted a wrong size: other engines lose rows of it; restore or rewrite the file")
+	}
+	return path, nil
+}
+
+func lostFile(key string, err error) error {
+	return fault.New(fault.SourceLost, "scan", key, "a data file of the table is gone: %w", err).
+		WithHint("another program removed it (a VACUUM that kept too little): restore it from a backup, or remove the table and those behind it, and run again to rebuild them")
 }
 
 // parquet is the relation of Parquet files: columns come from the files and the log, never from the names of folders.
 func parquet(paths []string) string {
-	return "read_parquet(" + exactly(paths) + ", union_by_name = true, hive_partitioning = false)"
+	return "read_parquet(" + exactly(paths) + ", hive_partitioning = false)"
 }
 
 // globs are the characters that DuckDB takes for patterns in a file's name; in brackets each stands for itself.
@@ -181,6 +310,9 @@ func (s *Session) local(ctx context.Context, st store.Store, key string) (string
 		return l.Path(key)
 	}
 	r, err := st.Open(ctx, key, store.Range{})
+	if errors.Is(err, store.ErrNotFound) {
+		return "", lostFile(key, err)
+	}
 	if err != nil {
 		return "", err
 	}

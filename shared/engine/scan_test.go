@@ -13,9 +13,7 @@ import (
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
-	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
-	"github.com/lakestep/lakestep/shared/store/file"
 	"github.com/lakestep/lakestep/shared/store/mem"
 )
 
@@ -89,28 +87,6 @@ func corpus(t *testing.T) string {
 		t.Skip("SKIPPED: no corpus of Delta tables at ../shared/corpus/delta")
 	}
 	return dir
-}
-
-func TestDeletionVectorsAreRefused(t *testing.T) {
-	dir := corpus(t)
-	for _, name := range []string{"dat/deletion_vectors", "delta-kernel/basic-dv-no-checkpoint", "kernel-rs/with-short-dv"} {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(filepath.Join(path, "delta", "_delta_log")); err == nil {
-			path = filepath.Join(path, "delta")
-		}
-		r := newRig(t, engine.Options{})
-		r.open(".")
-		s, err := file.New(filepath.Dir(path))
-		must(t, err)
-		r.store = s
-		r.open(filepath.Base(path))
-		snap, err := r.table.Snapshot(t.Context(), delta.AsOf{})
-		must(t, err)
-		_, err = r.Relation(t.Context(), engine.Scan{Store: r.store, Table: r.table, Schema: snap.Schema(), Partition: snap.Metadata().PartitionColumns, Files: engine.Files(snap.Files())})
-		if fault.KindOf(err) != fault.InvalidInput || fault.HintOf(err) == "" || !strings.Contains(err.Error(), "deletion vector") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }
 
 func oracle(t *testing.T, args ...string) []byte {

@@ -13,6 +13,7 @@ var duckNames = map[delta.Primitive]string{
 	delta.String: "VARCHAR", delta.Long: "BIGINT", delta.Integer: "INTEGER", delta.Short: "SMALLINT", delta.Byte: "TINYINT",
 	delta.Float: "FLOAT", delta.Double: "DOUBLE", delta.Boolean: "BOOLEAN", delta.Binary: "BLOB", delta.Date: "DATE",
 	delta.Timestamp: "TIMESTAMPTZ", delta.TimestampNTZ: "TIMESTAMP",
+	delta.Void: `"NULL"`, delta.Variant: "JSON",
 }
 
 // DuckType gives DuckDB's type for a Delta type.

@@ -57,7 +57,7 @@ func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
 		}
 		if len(c.CDC) > 0 {
 			for _, f := range c.CDC {
-				g.Feed = append(g.Feed, engine.File{Path: f.Path, PartitionValues: f.PartitionValues, Commit: c.Version})
+				g.Feed = append(g.Feed, engine.File{Path: f.Path, Size: f.Size, PartitionValues: f.PartitionValues, Commit: c.Version})
 			}
 			continue
 		}
@@ -111,7 +111,7 @@ func (t *Table) Live(snap *delta.Snapshot) engine.Scan {
 
 // Scan is the scan of some files under the schema of a snapshot.
 func (t *Table) Scan(snap *delta.Snapshot, files []engine.File) engine.Scan {
-	return engine.Scan{Store: t.lake.Store, Table: t.Delta, Schema: snap.Schema(), Partition: snap.Metadata().PartitionColumns, Files: files}
+	return engine.NewScan(t.lake.Store, t.Delta, snap, files)
 }
 
 // StagedRef names a staged commit of a table in a state machine's payload. The attempt is a text there: 63 bits do not survive every

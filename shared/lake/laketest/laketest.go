@@ -215,7 +215,7 @@ func (l *Lab) Rows(t TB, name string, version int64, columns ...string) []string
 	t.Helper()
 	snap := l.At(t, name, version)
 	table := &lake.Table{Name: name, Delta: l.Lake.Delta(name), Snap: snap}
-	sc := engine.Scan{Store: l.Lake.Store, Table: table.Delta, Schema: snap.Schema(), Partition: snap.Metadata().PartitionColumns, Files: engine.Files(snap.Files())}
+	sc := engine.NewScan(l.Lake.Store, table.Delta, snap, engine.Files(snap.Files()))
 	return l.Scan(t, sc, columns...)
 }
 
