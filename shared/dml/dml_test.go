@@ -67,9 +67,7 @@ func (r *rig) snapshot() *delta.Snapshot {
 func (r *rig) rows(query string) [][]string {
 	r.t.Helper()
 	s := r.snapshot()
-	rel, err := r.Session.Relation(r.t.Context(), engine.Scan{
-		Store: r.Store, Table: r.Delta, Schema: s.Schema(), Partition: s.Metadata().PartitionColumns, Files: engine.Files(s.Files()),
-	})
+	rel, err := r.Session.Relation(r.t.Context(), engine.NewScan(r.Store, r.Delta, s, engine.Files(s.Files())))
 	must(r.t, err)
 	rows, err := r.Session.Strings(r.t.Context(), "WITH t AS (SELECT * FROM "+rel+") "+query)
 	must(r.t, err)

@@ -16,7 +16,7 @@ type converter struct {
 }
 
 // field is SQL for a field of a struct, or of the whole file; at gives SQL for a part of it by name.
-func (k converter) field(parts []column, f delta.Field, at func(name string) string) (string, error) {
+func (k converter) field(parts []physical, f delta.Field, at func(name string) string) (string, error) {
 	typ, err := DuckType(f.Type)
 	if err != nil {
 		return "", err
@@ -32,13 +32,13 @@ func (k converter) field(parts []column, f delta.Field, at func(name string) str
 }
 
 // find gives the part of a file that holds a field; nil when it has none.
-func (k converter) find(parts []column, f delta.Field) (*column, error) {
+func (k converter) find(parts []physical, f delta.Field) (*physical, error) {
 	if k.mapping == delta.MappingID {
 		id, _ := delta.FieldID(f) // the snapshot has checked that there is one
-		if !slices.ContainsFunc(parts, func(c column) bool { return c.id != nil }) {
+		if !slices.ContainsFunc(parts, func(c physical) bool { return c.id != nil }) {
 			return nil, errors.New("the file has no field ids, by which the table maps its columns (columnMapping)")
 		}
-		i := slices.IndexFunc(parts, func(c column) bool { return c.id != nil && *c.id == id })
+		i := slices.IndexFunc(parts, func(c physical) bool { return c.id != nil && *c.id == id })
 		if i < 0 {
 			return nil, nil
 		}
@@ -48,8 +48,8 @@ func (k converter) find(parts []column, f delta.Field) (*column, error) {
 }
 
 // only finds a part by name. DuckDB does not regard case: where two parts differ in nothing else, it might take the wrong one.
-func (k converter) only(parts []column, name string) (*column, error) {
-	var found *column
+func (k converter) only(parts []physical, name string) (*physical, error) {
+	var found *physical
 	for i, c := range parts {
 		if !strings.EqualFold(c.name, name) {
 			continue
@@ -63,7 +63,7 @@ func (k converter) only(parts []column, name string) (*column, error) {
 }
 
 // value is SQL that reads expr, which is what c says, as a t.
-func (k converter) value(expr string, c column, t delta.Type) (string, error) {
+func (k converter) value(expr string, c physical, t delta.Type) (string, error) {
 	if k.plain(c, t) {
 		return expr, nil
 	}
@@ -108,7 +108,7 @@ func (k converter) value(expr string, c column, t delta.Type) (string, error) {
 	return "", mismatch
 }
 
-func (k converter) structure(expr string, c column, t delta.StructType) (string, error) {
+func (k converter) structure(expr string, c physical, t delta.StructType) (string, error) {
 	fields := make([]string, len(t.Fields))
 	for i, f := range t.Fields {
 		value, err := k.field(c.parts, f, func(name string) string { return "struct_extract(" + expr + ", " + Literal(name) + ")" })
@@ -129,13 +129,13 @@ func (k converter) each(expr string, change func(element string, inner converter
 }
 
 // plain tells whether DuckDB reads c as a t by itself.
-func (k converter) plain(c column, t delta.Type) bool {
+func (k converter) plain(c physical, t delta.Type) bool {
 	switch t := t.(type) {
 	case delta.Primitive:
 		return c.kind == "" && t != delta.Void && t != delta.Variant && duckNames[t] == duckName(c.duck) ||
 			c.kind == "" && strings.HasPrefix(c.duck, "DECIMAL") && duckDecimalOf(t) == c.duck
 	case delta.StructType:
-		return c.kind == "struct" && slices.EqualFunc(c.parts, t.Fields, func(p column, f delta.Field) bool {
+		return c.kind == "struct" && slices.EqualFunc(c.parts, t.Fields, func(p physical, f delta.Field) bool {
 			found, err := k.find(c.parts, f)
 			return err == nil && found != nil && found.name == p.name && p.name == f.Name && k.plain(p, f.Type)
 		})
@@ -207,7 +207,7 @@ func cast(expr, duck string, p delta.Primitive) (string, bool) {
 }
 
 // String is the column's type for people.
-func (c column) String() string {
+func (c physical) String() string {
 	if c.kind == "" {
 		return c.duck
 	}

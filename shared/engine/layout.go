@@ -14,25 +14,25 @@ import (
 // layout is what a Parquet file holds.
 type layout struct {
 	text    string // equal for files that are read alike
-	columns []column
+	columns []physical
 }
 
-// column is a column of a Parquet file, or a part of one, as DuckDB reads it.
-type column struct {
+// physical is a column of a Parquet file, or a part of one, as DuckDB reads it.
+type physical struct {
 	name  string
-	id    *int     // Parquet's field id, where asked for
-	kind  string   // "": a leaf; else "struct", "list" or "map"
-	duck  string   // DuckDB's type of a leaf
-	parts []column // fields of a struct; element of a list; key and value of a map
+	id    *int       // Parquet's field id, where asked for
+	kind  string     // "": a leaf; else "struct", "list" or "map"
+	duck  string     // DuckDB's type of a leaf
+	parts []physical // fields of a struct; element of a list; key and value of a map
 }
 
 func (l layout) has(name string) bool {
-	return slices.ContainsFunc(l.columns, func(c column) bool { return c.name == name })
+	return slices.ContainsFunc(l.columns, func(c physical) bool { return c.name == name })
 }
 
 // hides tells whether a column of the file hides DuckDB's own column of that name.
 func (l layout) hides(name string) bool {
-	return slices.ContainsFunc(l.columns, func(c column) bool { return strings.EqualFold(c.name, name) })
+	return slices.ContainsFunc(l.columns, func(c physical) bool { return strings.EqualFold(c.name, name) })
 }
 
 // layouts reads the footers of files, by path.
@@ -87,18 +87,18 @@ const maxNesting = 200
 
 // readElement reads one element with its children, and gives the elements after it. It goes by DuckDB's own rules for lists and maps, which
 // are of many makes: what the SELECT says must fit what the engine reads.
-func readElement(elements []element, parent element, depth int) (column, []element, error) {
+func readElement(elements []element, parent element, depth int) (physical, []element, error) {
 	if len(elements) == 0 || depth > maxNesting {
-		return column{}, nil, fmt.Errorf("it ends too early, or is nested more than %d times", maxNesting)
+		return physical{}, nil, fmt.Errorf("it ends too early, or is nested more than %d times", maxNesting)
 	}
 	e, rest := elements[0], elements[1:]
-	c := column{name: e.Name, id: e.ID, duck: e.Leaf}
+	c := physical{name: e.Name, id: e.ID, duck: e.Leaf}
 	repeated := e.Repetition == "REPEATED"
-	var parts []column
+	var parts []physical
 	for range e.Children {
 		part, after, err := readElement(rest, e, depth+1)
 		if err != nil {
-			return column{}, nil, err
+			return physical{}, nil, err
 		}
 		parts, rest = append(parts, part), after
 	}
@@ -108,7 +108,7 @@ func readElement(elements []element, parent element, depth int) (column, []eleme
 	case e.Children == 0:
 	case depth > 0 && (e.Converted == "MAP_KEY_VALUE" || parent.Converted == "MAP" && parent.Children == 1):
 		if len(parts) != 2 {
-			return column{}, nil, fmt.Errorf("map %q has %d parts", parent.Name, len(parts))
+			return physical{}, nil, fmt.Errorf("map %q has %d parts", parent.Name, len(parts))
 		}
 		c.kind, c.parts = "map", parts
 		return c, rest, nil
@@ -118,7 +118,7 @@ func readElement(elements []element, parent element, depth int) (column, []eleme
 		c.kind, c.duck, c.parts = parts[0].kind, parts[0].duck, parts[0].parts
 	}
 	if repeated && depth > 0 {
-		c = column{name: c.name, id: c.id, kind: "list", parts: []column{c}}
+		c = physical{name: c.name, id: c.id, kind: "list", parts: []physical{c}}
 	}
 	return c, rest, nil
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // variant is SQL that reads a variant as the JSON that Spark's to_json gives of it. A shredded one is refused: its parts are in other columns.
-func (k converter) variant(expr string, c column) (string, error) {
+func (k converter) variant(expr string, c physical) (string, error) {
 	parts := map[string]bool{}
 	for _, p := range c.parts {
 		parts[p.name] = true

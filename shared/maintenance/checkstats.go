@@ -16,8 +16,7 @@ type claim struct{ what, violations string }
 
 // deep reads a file's rows, the deleted ones included, and holds its statistics against them.
 func (c *check) deep(ctx context.Context, a delta.Add) error {
-	scan := engine.Scan{Store: c.t.Store, Table: c.t.Delta, Schema: c.snap.Schema(), Partition: c.snap.Metadata().PartitionColumns,
-		Files: engine.Files([]delta.Add{{Path: a.Path, PartitionValues: a.PartitionValues, Size: a.Size}})}
+	scan := engine.NewScan(c.t.Store, c.t.Delta, c.snap, engine.Files([]delta.Add{{Path: a.Path, PartitionValues: a.PartitionValues, Size: a.Size}}))
 	relation, err := c.t.Session.Relation(ctx, scan)
 	if err != nil {
 		return c.unreadable(a, err)

@@ -274,7 +274,9 @@ func rewriteBin(ctx context.Context, t *dml.Table, snap *delta.Snapshot, bin []d
 			schema.Fields = append(schema.Fields, f)
 		}
 	}
-	relation, err := t.Session.Relation(ctx, engine.Scan{Store: t.Store, Table: t.Delta, Schema: schema, Files: engine.Files(bin)})
+	scan := engine.NewScan(t.Store, t.Delta, snap, engine.Files(bin))
+	scan.Schema = schema
+	relation, err := t.Session.Relation(ctx, scan)
 	if err != nil {
 		return nil, err
 	}

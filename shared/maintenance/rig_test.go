@@ -96,8 +96,7 @@ func (r *rig) snapshot() *delta.Snapshot {
 func (r *rig) relation(files []delta.Add) string {
 	r.t.Helper()
 	snap := r.snapshot()
-	rel, err := r.Session.Relation(r.t.Context(), engine.Scan{Store: r.Store, Table: r.Delta, Schema: snap.Schema(),
-		Partition: snap.Metadata().PartitionColumns, Files: engine.Files(files)})
+	rel, err := r.Session.Relation(r.t.Context(), engine.NewScan(r.Store, r.Delta, snap, engine.Files(files)))
 	must(r.t, err)
 	return rel
 }

@@ -136,9 +136,7 @@ func (w *ours) read(ctx context.Context, version int64) (delta.Schema, []row, er
 	if err != nil {
 		return delta.Schema{}, nil, err
 	}
-	rel, err := w.Session.Relation(ctx, engine.Scan{
-		Store: w.Store, Table: w.Delta, Schema: s.Schema(), Partition: s.Metadata().PartitionColumns, Files: engine.Files(s.Files()),
-	})
+	rel, err := w.Session.Relation(ctx, engine.NewScan(w.Store, w.Delta, s, engine.Files(s.Files())))
 	if err != nil {
 		return delta.Schema{}, nil, err
 	}
