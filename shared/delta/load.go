@@ -18,18 +18,38 @@ type AsOf struct {
 	Timestamp *time.Time // the newest version that is not younger than this
 }
 
+// maxReads is how often a snapshot is begun anew because what was listed is gone when it is read: log cleanup ran at the
+// same time, and left a newer start.
+const maxReads = 3
+
 // Snapshot reads the table at a version. The error wraps ErrNoTable when there is no log. Gaps and versions
 // that were cleaned up are SourceLost faults; damaged logs, unknown versions and unsupported features are InvalidInput.
 func (t *Table) Snapshot(ctx context.Context, at AsOf) (*Snapshot, error) {
 	if at.Version != nil && at.Timestamp != nil {
 		return nil, fault.New(fault.InvalidInput, "read snapshot of", t.prefix, "version and timestamp are both given")
 	}
+	for read := 1; ; read++ {
+		s, err := t.snapshotOnce(ctx, at)
+		gone := errors.Is(err, store.ErrNotFound) || fault.KindOf(err) == fault.SourceLost
+		switch {
+		case err == nil || !gone || ctx.Err() != nil:
+			return s, err
+		case read == maxReads && fault.KindOf(err) == fault.Internal: // the store's bare answer
+			return nil, fault.New(fault.SourceLost, "read snapshot of", t.prefix, "%w", err).
+				WithHint("log cleanup ran at the same time; read again")
+		case read == maxReads:
+			return nil, err
+		}
+	}
+}
+
+func (t *Table) snapshotOnce(ctx context.Context, at AsOf) (*Snapshot, error) {
 	if at.Timestamp != nil {
 		v, err := t.versionAt(ctx, *at.Timestamp)
 		if err != nil {
 			return nil, err
 		}
-		at.Version = &v
+		at = AsOf{Version: &v}
 	}
 	if h, ok, err := t.readHint(ctx); err != nil {
 		return nil, err

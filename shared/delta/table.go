@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"time"
 	"unicode/utf8"
 
@@ -25,6 +26,11 @@ type Options struct {
 	Engine            string                                 // commitInfo.engineInfo
 	OnCheckpointError func(table string, v int64, err error) // told of a checkpoint that could not be written; may be nil
 
+	// What a commit does between lost races: it waits for Jitter's part (0 up to 1) of a time that doubles. The real clock
+	// and random numbers when nil.
+	Sleep  func(ctx context.Context, d time.Duration) error
+	Jitter func() float64
+
 	// Resolve gives the key of a file that the log names by an absolute URI, as written there (a shallow clone's); ok
 	// is false where the store does not hold it. When nil, such files are refused.
 	Resolve func(uri string) (key string, ok bool)
@@ -38,6 +44,8 @@ type Table struct {
 	newID             func() string
 	engine            string
 	onCheckpointError func(string, int64, error)
+	sleep             func(context.Context, time.Duration) error
+	jitter            func() float64
 	resolve           func(uri string) (string, bool)
 }
 
@@ -50,7 +58,24 @@ func Open(s store.Store, prefix string, o Options) *Table {
 	if t.newID == nil {
 		t.newID = uuid.NewString
 	}
+	if t.sleep = o.Sleep; t.sleep == nil {
+		t.sleep = sleep
+	}
+	if t.jitter = o.Jitter; t.jitter == nil {
+		t.jitter = rand.Float64
+	}
 	return t
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }
 
 // Prefix is the key of the table root in the lake.

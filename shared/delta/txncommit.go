@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"strconv"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
@@ -14,6 +15,9 @@ import (
 const (
 	maxRebases = 100 // lost races before Commit gives up; each one means that another writer won
 	maxPuts    = 3   // writes of one version whose answers were lost
+
+	// The longest wait after the second lost race in a row, which doubles with each one more, and where that ends.
+	firstWait, lastWait = 10 * time.Millisecond, time.Second
 )
 
 // Commit publishes the transaction and gives its version. It takes the next version by put-if-absent, and when
@@ -43,7 +47,12 @@ func (x *Txn) publish(ctx context.Context, base *Snapshot) (int64, error) {
 	}
 	next := x.readVersion + 1
 	race := newRace(x, base)
-	for range maxRebases {
+	for lost := range maxRebases {
+		if lost > 1 {
+			if err := x.table.sleep(ctx, x.table.wait(lost-2)); err != nil {
+				return 0, fault.New(fault.KindOf(err), "commit to", x.table.prefix, "%w", err)
+			}
+		}
 		outcome := taken
 		if next > latest {
 			if outcome, err = x.put(ctx, race, next); err != nil {
@@ -63,6 +72,15 @@ func (x *Txn) publish(ctx context.Context, base *Snapshot) (int64, error) {
 		next = free
 	}
 	return 0, fault.New(fault.Unavailable, "commit to", x.table.prefix, "%d other commits came first, the last of them version %d", maxRebases, next-1)
+}
+
+// wait is how long to hold back before the next try, so that many writers do not go on meeting each other.
+func (t *Table) wait(doublings int) time.Duration {
+	longest := lastWait
+	if doublings < 16 {
+		longest = min(firstWait<<doublings, lastWait)
+	}
+	return time.Duration(t.jitter() * float64(longest))
 }
 
 // latest is the newest version before the commit. Where the log was cleaned up, an old version number is free again:
