@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt and the npm
-# tools of package.json; with `setup.sh long` also Spark with Delta's jars. A stamp with the digest of what was asked for makes the
-# next call instant.
+# Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt, the npm tools of package.json, and
+# the object services versitygw (S3) and Azurite (Azure Blob); with `setup.sh long` also moto (AWS) and Spark with Delta's jars. A stamp with the
+# digest of what was asked for makes the next call instant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .tools
@@ -32,7 +32,35 @@ if [ "$(cat .tools/npm/stamp 2>/dev/null)" != "$want" ]; then
 	echo "$want" >.tools/npm/stamp
 fi
 
+versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+want=$(echo "$versitygw $(go env GOOS GOARCH)" | stamp -)
+if [ "$(cat .tools/versitygw/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: building versitygw into .tools/versitygw (1 to 2 minutes)"
+	rm -rf .tools/versitygw
+	GOBIN=$PWD/.tools/versitygw go install -ldflags=-s "$versitygw"
+	echo "$want" >.tools/versitygw/stamp
+fi
+
+want=$(stamp tools/azurite/package.json tools/azurite/package-lock.json)
+if [ "$(cat .tools/azurite/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing Azurite into .tools/azurite"
+	rm -rf .tools/azurite
+	mkdir -p .tools/azurite
+	cp tools/azurite/package.json tools/azurite/package-lock.json .tools/azurite/
+	npm ci --prefix .tools/azurite --no-audit --no-fund --loglevel=error
+	echo "$want" >.tools/azurite/stamp
+fi
+
 [ "${1:-}" = long ] || exit 0
+want=$({ "$python" --version; cat tools/moto/requirements.txt; pwd; } | stamp -)
+if [ "$(cat .tools/moto/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing moto into .tools/moto"
+	rm -rf .tools/moto
+	"$python" -m venv .tools/moto/venv
+	.tools/moto/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r tools/moto/requirements.txt
+	echo "$want" >.tools/moto/stamp
+fi
+
 want=$({ "$python" --version; cat tools/spark/requirements.txt tools/spark/pom.xml; pwd; } | stamp -)
 if [ "$(cat .tools/spark/stamp 2>/dev/null)" != "$want" ]; then
 	echo "tools: installing Spark and Delta's jars into .tools/spark"
