@@ -172,7 +172,7 @@ func (s *Snapshot) writeCheckpoint(out io.Writer) (err error) {
 	}
 	put(checkpointRow{Protocol: protocolRow(s.protocol)})
 	put(checkpointRow{Metadata: metadataRow(s.metadata)})
-	for _, x := range s.Txns() {
+	for _, x := range s.allTxns() {
 		put(checkpointRow{Txn: &txnRow{AppID: x.AppID, Version: x.Version, LastUpdated: x.LastUpdated}})
 	}
 	for _, d := range s.Domains() {

@@ -1,8 +1,8 @@
 package delta_test
 
 import (
-	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +72,7 @@ type expectedState struct {
 }
 
 // TestCorpus reads every table of the Delta corpus, whose expectations come from delta-spark and delta-rs.
-// testdata/known_gaps.txt lists what is known to differ, with a reason; a listed table that passes is a failure too.
+// Rows are for the command line's test of the same name.
 func TestCorpus(t *testing.T) {
 	root := sharedFolder(t, "corpus/delta")
 	raw, err := os.ReadFile(filepath.Join(root, "manifest.json"))
@@ -87,28 +87,15 @@ func TestCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gaps := knownGaps(t)
 	verdicts := map[string]int{}
 	for _, table := range manifest.Tables {
 		t.Run(table.Table, func(t *testing.T) {
-			err := checkCorpusTable(t, root, delta.Open(lake, table.Table, delta.Options{}), table)
-			reason, listed := gaps[table.Table]
-			switch {
-			case err != nil && listed:
-				verdicts["known gap"]++
-				t.Logf("known gap (%s): %v", reason, err)
-			case err != nil:
+			if err := checkCorpusTable(t, root, delta.Open(lake, table.Table, delta.Options{}), table); err != nil {
 				t.Error(err)
-			case listed:
-				t.Errorf("passes, but testdata/known_gaps.txt lists it: %s", reason)
-			default:
-				verdicts[table.Expected.Verdict]++
+				return
 			}
+			verdicts[table.Expected.Verdict]++
 		})
-		delete(gaps, table.Table)
-	}
-	for name := range gaps {
-		t.Errorf("testdata/known_gaps.txt lists %s, which is not in the corpus", name)
 	}
 	t.Logf("%d tables: %v", len(manifest.Tables), verdicts)
 }
@@ -125,7 +112,7 @@ func checkCorpusTable(t *testing.T, root string, table *delta.Table, want corpus
 	switch e.Verdict {
 	case "must_refuse":
 		if err == nil {
-			err = scanRefusal(table, s)
+			err = scanRefusal(t.Context(), table, s)
 		}
 		if err == nil {
 			return errors.New("read without an error, but must be refused")
@@ -150,7 +137,7 @@ func checkCorpusTable(t *testing.T, root string, table *delta.Table, want corpus
 	if err != nil {
 		return err
 	}
-	if err := scanRefusal(table, s); err != nil && e.Verdict != "implementation_defined" {
+	if err := scanRefusal(t.Context(), table, s); err != nil && e.Verdict != "implementation_defined" {
 		return err
 	}
 	return errors.Join(compareSummary(s, want), compareState(s, root, want), compareHistory(t, table, want))
@@ -161,9 +148,12 @@ func namesFeature(err error, features []string) bool {
 }
 
 // scanRefusal does what whoever scans the data does first with each file.
-func scanRefusal(table *delta.Table, s *delta.Snapshot) error {
+func scanRefusal(ctx context.Context, table *delta.Table, s *delta.Snapshot) error {
 	for _, a := range s.Files() {
 		if _, err := table.FilePath(a); err != nil {
+			return err
+		}
+		if _, err := table.DeletedRows(ctx, a.DeletionVector); err != nil {
 			return err
 		}
 		for _, c := range s.Metadata().PartitionColumns {
@@ -348,28 +338,6 @@ func compareHistory(t *testing.T, table *delta.Table, want corpusTable) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// knownGaps reads lines of "table: reason".
-func knownGaps(t *testing.T) map[string]string {
-	f, err := os.Open("testdata/known_gaps.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	gaps := map[string]string{}
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		text := strings.TrimSpace(sc.Text())
-		if text == "" || strings.HasPrefix(text, "#") {
-			continue
-		}
-		table, reason, ok := strings.Cut(text, ": ")
-		if !ok {
-			t.Fatalf("known_gaps.txt: %q is not \"table: reason\"", text)
-		}
-		gaps[table] = reason
-	}
-	return gaps
 }
 
 // sharedFolder finds a folder of the project's shared material, which lies beside the checkout.

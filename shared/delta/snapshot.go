@@ -219,14 +219,27 @@ func (s *Snapshot) NumFiles() int { return len(s.files) }
 // Size is the sum of the sizes of the live files, in bytes.
 func (s *Snapshot) Size() int64 { return s.size }
 
-// Txn is the version that the application last recorded.
+// Txn is the version that the application last recorded. It is answered from all that the log still holds, also where
+// delta.setTransactionRetentionDuration lets readers forget it: a forgotten one would let a batch in twice.
 func (s *Snapshot) Txn(appID string) (version int64, ok bool) {
 	x, ok := s.state.txns[appID]
 	return x.Version, ok
 }
 
-// Txns are all recorded transaction identifiers, by application id.
+// Txns are the recorded transaction identifiers, by application id. As in Spark, those are left out that are older than
+// delta.setTransactionRetentionDuration or of unknown age, where the table has that property.
 func (s *Snapshot) Txns() []SetTransaction {
+	all := s.allTxns()
+	text := s.metadata.Configuration[propTxnRetention]
+	kept, ok := parseInterval(text)
+	if text == "" || !ok {
+		return all
+	}
+	since := s.table.now().Add(-kept).UnixMilli()
+	return slices.DeleteFunc(all, func(x SetTransaction) bool { return x.LastUpdated == nil || *x.LastUpdated <= since })
+}
+
+func (s *Snapshot) allTxns() []SetTransaction {
 	return slices.SortedFunc(maps.Values(s.state.txns), func(a, b SetTransaction) int { return strings.Compare(a.AppID, b.AppID) })
 }
 

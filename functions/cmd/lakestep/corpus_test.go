@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+type corpusTable struct {
+	Table          string   `json:"table"`
+	ReaderFeatures []string `json:"reader_features"`
+	ExpectedState  string   `json:"expected_state"`
+	Expected       struct {
+		Verdict      string `json:"verdict"`
+		DataReadable bool   `json:"data_readable"`
+		Version      *int64 `json:"version"`
+		RowCount     *int   `json:"row_count"`
+		NumFiles     *int   `json:"num_files"`
+		Rows         []any  `json:"rows"`
+	} `json:"expected"`
+}
+
+// TestCorpus holds `table state` of every table of the Delta corpus against what Spark (or delta-rs) found in it: version, protocol, metadata,
+// files, transactions, domains and rows. It prints the score and names the tables that were refused.
+func TestCorpus(t *testing.T) {
+	corpus, err := filepath.Abs("../../../../shared/corpus/delta") // beside the checkout
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(corpus, "manifest.json"))
+	if err != nil {
+		t.Skip("SKIPPED: no corpus of Delta tables at ../shared/corpus/delta")
+	}
+	var manifest struct{ Tables []corpusTable }
+	if err := json.Unmarshal(raw, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(corpus)
+	right := 0
+	for _, want := range manifest.Tables {
+		t.Run(want.Table, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), []string{"table", "state", want.Table}, &stdout, &stderr)
+			if err := want.check(code, stdout.Bytes(), stderr.String()); err != nil {
+				t.Error(err)
+				return
+			}
+			right++
+			if stderr.Len() > 0 {
+				t.Logf("%s: %s", want.Expected.Verdict, strings.TrimSpace(stderr.String()))
+			}
+		})
+	}
+	t.Logf("%d right of %d", right, len(manifest.Tables))
+}
+
+func (c corpusTable) check(code int, stdout []byte, stderr string) error {
+	e := c.Expected
+	refused := code == exitRefused && len(stdout) == 0 && strings.Count(stderr, "\n") == 1 && strings.HasPrefix(stderr, "refused: "+c.Table+": ")
+	if !refused && code != 0 {
+		return fmt.Errorf("exit code %d: %s", code, stderr)
+	}
+	switch {
+	case e.Verdict == "must_refuse" && !refused:
+		return errors.New("it was read, but must be refused")
+	case e.Verdict == "must_refuse", e.Verdict == "implementation_defined" && refused:
+		return nil
+	case refused: // also with features: each of those that the corpus has is read
+		return errors.New(stderr)
+	}
+	var got map[string]any
+	if err := exactJSON(stdout, &got); err != nil {
+		return err
+	}
+	rows, whole := got["rows"].([]any)
+	switch {
+	case e.DataReadable && !whole:
+		return fmt.Errorf("no rows: %s", stderr)
+	case !whole && !strings.HasPrefix(stderr, "without rows: "+c.Table+": "):
+		return fmt.Errorf("no rows, and no word of it: %q", stderr)
+	case whole && e.RowCount != nil && len(rows) != *e.RowCount:
+		return fmt.Errorf("%d rows, want %d", len(rows), *e.RowCount)
+	}
+	return errors.Join(c.checkManifest(got, rows), c.checkState(got))
+}
+
+// checkManifest is for tables of which Spark gave no state.
+func (c corpusTable) checkManifest(got map[string]any, rows []any) error {
+	e := c.Expected
+	if e.Version != nil && fmt.Sprint(got["version"]) != fmt.Sprint(*e.Version) {
+		return fmt.Errorf("version %v, want %d", got["version"], *e.Version)
+	}
+	if files, _ := got["files"].([]any); e.NumFiles != nil && len(files) != *e.NumFiles {
+		return fmt.Errorf("%d files, want %d", len(files), *e.NumFiles)
+	}
+	if e.Rows == nil {
+		return nil
+	}
+	texts := func(rows []any) (out []string) {
+		for _, r := range rows {
+			text, _ := json.Marshal(r) // keys sorted
+			out = append(out, string(text))
+		}
+		slices.Sort(out)
+		return out
+	}
+	if d := cmp.Diff(texts(e.Rows), texts(rows)); d != "" {
+		return fmt.Errorf("rows (-want +got):\n%s", d)
+	}
+	return nil
+}
+
+func (c corpusTable) checkState(got map[string]any) error {
+	if c.ExpectedState == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(filepath.FromSlash(c.ExpectedState))
+	if err != nil {
+		return err
+	}
+	var want map[string]any
+	if err := exactJSON(raw, &want); err != nil {
+		return err
+	}
+	if _, given := want["rows"]; !given { // Spark could not read them, or they were too many
+		delete(got, "rows")
+	}
+	sortFeatures(want)
+	sortFeatures(got)
+	if d := cmp.Diff(want, got); d != "" {
+		return fmt.Errorf("state (-want +got):\n%s", d)
+	}
+	return nil
+}
+
+// sortFeatures makes the lists of features comparable: their order means nothing.
+func sortFeatures(state map[string]any) {
+	protocol, _ := state["protocol"].(map[string]any)
+	for _, v := range protocol {
+		if list, ok := v.([]any); ok {
+			slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
+	}
+}
+
+// exactJSON keeps numbers as they are written.
+func exactJSON(b []byte, out any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	return dec.Decode(out)
+}
