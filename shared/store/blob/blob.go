@@ -163,10 +163,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, o store.Put
 	if o.IfAbsent {
 		u.condition = &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)}}
 	}
-	if err := remote.Put(ctx, s.limits, body, o, u); err != nil {
-		return fmt.Errorf("put %s: %w", s.object(key), err)
-	}
-	return nil
+	return remote.Put(ctx, s.limits, s.object(key), body, o, u)
 }
 
 // Delete implements store.Store.
@@ -203,11 +200,11 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.
 					return
 				}
 			}
-			if err == nil {
-				err = ctx.Err()
+			if cerr := ctx.Err(); err == nil && cerr != nil {
+				err = fmt.Errorf("list %s: %w", s.object(prefix), cerr)
 			}
 			if err != nil {
-				yield(store.Object{}, fmt.Errorf("list %s: %w", s.object(prefix), err))
+				yield(store.Object{}, err)
 				return
 			}
 		}

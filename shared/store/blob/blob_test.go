@@ -1,6 +1,7 @@
 package blob_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -44,4 +45,13 @@ func TestNamesThatAzureChanges(t *testing.T) {
 			t.Errorf("%q: %v", key, err)
 		}
 	}
+}
+
+func TestLostRequests(t *testing.T) {
+	s := storetest.Azurite(t)
+	storetest.RunHTTP(t, func(t *testing.T, tr http.RoundTripper) store.Store {
+		o := &container.ClientOptions{}
+		o.Transport = &http.Client{Transport: tr}
+		return blob.New(client(t, s, o))
+	})
 }

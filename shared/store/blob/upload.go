@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
@@ -70,7 +69,7 @@ func (u *upload) Abort(context.Context) error { return nil }
 func (u *upload) Mine(ctx context.Context) (bool, error) {
 	out, err := u.s.blob(u.key).GetProperties(u.s.retries(ctx), nil)
 	if err != nil {
-		return false, fmt.Errorf("look at what is there: %w", u.s.translate(ctx, "stat", u.key, err))
+		return false, u.s.translate(ctx, "stat", u.key, err)
 	}
 	return metadataValue(out.Metadata, markName) == u.mark, nil
 }

@@ -75,7 +75,9 @@ func New(ctx context.Context, cfg aws.Config, o Options) (*Store, error) {
 	}
 	s.client = s3.NewFromConfig(cfg, func(so *s3.Options) {
 		so.UsePathStyle = o.PathStyle
-		so.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxAttempts = s.limits.Attempts })
+		so.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
+			r.MaxAttempts, r.MaxBackoff = s.limits.Attempts, 32*s.limits.Backoff
+		})
 		so.DisableLogOutputChecksumValidationSkipped = true // objects of other writers may have none
 	})
 	return s, nil
@@ -160,10 +162,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, o store.Put
 	if o.IfAbsent {
 		u.ifNoneMatch = aws.String("*")
 	}
-	if err := remote.Put(ctx, s.limits, body, o, u); err != nil {
-		return fmt.Errorf("put %s: %w", s.object(key), err)
-	}
-	return nil
+	return remote.Put(ctx, s.limits, s.object(key), body, o, u)
 }
 
 // Delete implements store.Store.
@@ -203,11 +202,11 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.
 					return
 				}
 			}
-			if err == nil {
-				err = ctx.Err()
+			if cerr := ctx.Err(); err == nil && cerr != nil {
+				err = fmt.Errorf("list %s: %w", s.object(prefix), cerr)
 			}
 			if err != nil {
-				yield(store.Object{}, fmt.Errorf("list %s: %w", s.object(prefix), err))
+				yield(store.Object{}, err)
 				return
 			}
 			if next == nil {

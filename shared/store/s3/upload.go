@@ -3,7 +3,6 @@ package s3
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -103,7 +102,7 @@ func (u *upload) Abort(ctx context.Context) error {
 func (u *upload) Mine(ctx context.Context) (bool, error) {
 	out, err := u.s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &u.s.o.Bucket, Key: &u.key})
 	if err != nil {
-		return false, fmt.Errorf("look at what is there: %w", u.s.translate(ctx, "stat", u.key, err))
+		return false, u.s.translate(ctx, "stat", u.key, err)
 	}
 	return out.Metadata[markName] == u.mark, nil
 }

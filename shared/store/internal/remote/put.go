@@ -30,25 +30,25 @@ type Upload interface {
 	Mine(ctx context.Context) (bool, error)
 }
 
-// Put writes body by u: in one request when it fits into a part, otherwise in parts, none of which is visible before all are there.
+// Put writes body as object, whose name is for messages, by u: in one request when it fits into a part, otherwise in parts, none of which is visible before all are there.
 //
 // An answer that was lost is followed by another attempt; what that one is refused for is looked into: if the object carries the mark of this
 // write, the first attempt was applied and Put succeeds. So ErrExists always means another writer's object.
-func Put(ctx context.Context, l Limits, body io.Reader, o store.PutOptions, u Upload) error {
+func Put(ctx context.Context, l Limits, object string, body io.Reader, o store.PutOptions, u Upload) error {
 	r := bufio.NewReader(store.ContextReader(ctx, body))
 	data, last, err := l.first(r)
 	switch {
 	case err != nil:
-		return fmt.Errorf("body: %w", err)
+		return fmt.Errorf("put %s: body: %w", object, err)
 	case last:
-		return l.decide(ctx, o, u, func(ctx context.Context) error { return u.Whole(ctx, data) })
+		return l.decide(ctx, object, o, u, func(ctx context.Context) error { return u.Whole(ctx, data) })
 	}
 	if err := l.Within(ctx, u.Start); err != nil {
 		return err
 	}
-	n, err := l.send(ctx, r, data, u)
+	n, err := l.send(ctx, object, r, data, u)
 	if err == nil {
-		err = l.decide(ctx, o, u, func(ctx context.Context) error { return u.Finish(ctx, n) })
+		err = l.decide(ctx, object, o, u, func(ctx context.Context) error { return u.Finish(ctx, n) })
 	}
 	if err != nil {
 		// Also when ctx has ended: what is left costs money until somebody finds it. That it cannot be dropped is not worth another error.
@@ -95,7 +95,7 @@ func ended(r *bufio.Reader) (bool, error) {
 }
 
 // send sends data and what follows it as parts, and gives their number.
-func (l Limits) send(ctx context.Context, r *bufio.Reader, data []byte, u Upload) (n int, err error) {
+func (l Limits) send(ctx context.Context, object string, r *bufio.Reader, data []byte, u Upload) (n int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
@@ -114,7 +114,7 @@ func (l Limits) send(ctx context.Context, r *bufio.Reader, data []byte, u Upload
 			break
 		}
 		if n == maxParts {
-			err = fault.New(fault.InvalidInput, "put", "object", "it has more than %d parts of %d bytes", maxParts, l.Part)
+			err = fault.New(fault.InvalidInput, "put", object, "it has more than %d parts of %d bytes", maxParts, l.Part)
 			break
 		}
 		if data = <-free; data == nil {
@@ -122,7 +122,7 @@ func (l Limits) send(ctx context.Context, r *bufio.Reader, data []byte, u Upload
 		}
 		var size int
 		if size, last, err = fill(r, data); err != nil {
-			err = fmt.Errorf("body: %w", err)
+			err = fmt.Errorf("put %s: body: %w", object, err)
 			break
 		}
 		data = data[:size]
@@ -137,7 +137,7 @@ func (l Limits) send(ctx context.Context, r *bufio.Reader, data []byte, u Upload
 }
 
 // decide makes one request until it is known to be applied or refused, or the attempts are used up.
-func (l Limits) decide(ctx context.Context, o store.PutOptions, u Upload, request func(context.Context) error) error {
+func (l Limits) decide(ctx context.Context, object string, o store.PutOptions, u Upload, request func(context.Context) error) error {
 	lost := false
 	for n := 1; ; n++ {
 		err := l.Within(ctx, request)
@@ -145,30 +145,30 @@ func (l Limits) decide(ctx context.Context, o store.PutOptions, u Upload, reques
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return fmt.Errorf("put %s: %w", object, ctx.Err())
 		case !fault.KindOf(err).Retryable() && !lost:
 			return err
 		case !fault.KindOf(err).Retryable(), n >= l.Attempts:
-			return l.judge(ctx, o, u, err)
+			return l.judge(ctx, object, o, u, err)
 		}
 		lost = true
 		if err := l.wait(ctx, n); err != nil {
-			return err
+			return fmt.Errorf("put %s: %w", object, err)
 		}
 	}
 }
 
 // judge tells by what is there what became of a write whose last error is err.
-func (l Limits) judge(ctx context.Context, o store.PutOptions, u Upload, err error) error {
+func (l Limits) judge(ctx context.Context, object string, o store.PutOptions, u Upload, err error) error {
 	return l.Within(ctx, func(ctx context.Context) error {
 		mine, merr := u.Mine(ctx)
 		switch {
 		case mine:
 			return nil
 		case merr == nil && o.IfAbsent:
-			return store.ErrExists
-		case merr != nil && !errors.Is(merr, store.ErrNotFound):
-			return fault.New(fault.Unavailable, "put", "object", "whether it was written is not known: %w", merr)
+			return fmt.Errorf("put %s: %w", object, store.ErrExists)
+		case merr != nil && !errors.Is(merr, store.ErrNotFound) && !fault.KindOf(err).Retryable():
+			return fault.New(fault.Unavailable, "put", object, "whether it was written is not known: %w", merr)
 		}
 		return err
 	})

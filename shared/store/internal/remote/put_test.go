@@ -104,7 +104,7 @@ func TestPutCutsBodies(t *testing.T) {
 		body := strings.Repeat("0123456789abc", 4)[:size]
 		for name, r := range map[string]io.Reader{"plain": strings.NewReader(body), "by bytes": iotest.OneByteReader(strings.NewReader(body))} {
 			s := &service{}
-			if err := remote.Put(t.Context(), short(), r, store.PutOptions{}, s); err != nil || s.object != body || s.aborted {
+			if err := remote.Put(t.Context(), short(), "k", r, store.PutOptions{}, s); err != nil || s.object != body || s.aborted {
 				t.Errorf("%d bytes, %s: object %q, %v", size, name, s.object, err)
 			}
 			if whole := s.parts == nil; whole != (size <= 10) {
@@ -136,7 +136,7 @@ func TestPutIsDecided(t *testing.T) {
 		{"refused afterwards", &service{answers: []string{"dropped", "denied"}}, nil, fault.InvalidInput, "whole whole mine"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := remote.Put(t.Context(), short(), strings.NewReader("body"), store.PutOptions{IfAbsent: tt.s.absent}, tt.s)
+			err := remote.Put(t.Context(), short(), "k", strings.NewReader("body"), store.PutOptions{IfAbsent: tt.s.absent}, tt.s)
 			if fault.KindOf(err) != tt.kind || (tt.want != nil && !errors.Is(err, tt.want)) {
 				t.Errorf("error %v of kind %q, want %v of kind %q", err, fault.KindOf(err), tt.want, tt.kind)
 			}
@@ -165,7 +165,7 @@ func TestPutDropsParts(t *testing.T) {
 		{"cancelled", ctx, io.MultiReader(strings.NewReader(long), canceller{cancel}), &service{}, context.Canceled},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := remote.Put(tt.ctx, short(), tt.body, store.PutOptions{IfAbsent: tt.s.absent}, tt.s)
+			err := remote.Put(tt.ctx, short(), "k", tt.body, store.PutOptions{IfAbsent: tt.s.absent}, tt.s)
 			if err == nil || (tt.want != nil && !errors.Is(err, tt.want)) || !tt.s.aborted || tt.s.object != "" {
 				t.Errorf("error %v, aborted %v, object %q", err, tt.s.aborted, tt.s.object)
 			}
