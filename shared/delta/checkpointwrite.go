@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/fault"
@@ -19,9 +17,8 @@ import (
 )
 
 const (
-	defaultCheckpointInterval = 10                 // commits
-	defaultTombstoneRetention = 7 * 24 * time.Hour // after which VACUUM may have deleted the file
-	checkpointRowGroup        = 20_000             // rows held in memory while writing
+	defaultCheckpointInterval = 10     // commits
+	checkpointRowGroup        = 20_000 // rows held in memory while writing
 )
 
 // afterCommit writes a checkpoint when one is due. The commit stands whatever happens here.
@@ -116,11 +113,8 @@ func (t *Table) verifyCheckpoint(ctx context.Context, key string, s *Snapshot) (
 	if err := t.readCheckpoint(ctx, cp, st); err != nil {
 		return hint{}, err
 	}
-	if !sameKeys(st.adds, s.state.adds) || !sameKeys(st.domains, s.state.domains) || !sameKeys(st.txns, s.state.txns) {
-		return hint{}, corruptCheckpoint(key, errors.New("files, txns or domains differ from the snapshot"))
-	}
-	if st.metadata.ID != s.metadata.ID || st.metadata.SchemaString != s.metadata.SchemaString {
-		return hint{}, corruptCheckpoint(key, errors.New("metadata differs from the snapshot"))
+	if err := s.sameAs(st, key); err != nil {
+		return hint{}, err
 	}
 	actions := 2 + len(st.adds) + len(st.removes) + len(st.txns) + len(st.domains)
 	return hint{Version: s.version, Size: int64(actions), SizeInBytes: obj.Size, NumOfAddFiles: int64(len(st.adds))}, nil
@@ -193,7 +187,7 @@ func (s *Snapshot) writeCheckpoint(out io.Writer) (err error) {
 
 // unexpiredRemoves are the tombstones whose files VACUUM may not have deleted yet, in order of their ids.
 func (s *Snapshot) unexpiredRemoves(now time.Time) []Remove {
-	retention, ok := parseInterval(s.metadata.Configuration[propTombstoneRetention])
+	retention, err := s.Retention()
 	var kept []Remove
 	for _, id := range slices.Sorted(maps.Keys(s.state.removes)) {
 		r := s.state.removes[id]
@@ -201,37 +195,9 @@ func (s *Snapshot) unexpiredRemoves(now time.Time) []Remove {
 		if r.DeletionTimestamp != nil {
 			deleted = *r.DeletionTimestamp
 		}
-		if !ok || now.Sub(time.UnixMilli(deleted)) <= retention {
+		if err != nil || now.Sub(time.UnixMilli(deleted)) <= retention {
 			kept = append(kept, r)
 		}
 	}
 	return kept
-}
-
-// parseInterval reads "interval 1 week" and the like; ok is false for what it cannot read.
-func parseInterval(text string) (time.Duration, bool) {
-	if text == "" {
-		return defaultTombstoneRetention, true
-	}
-	words := strings.Fields(strings.ToLower(text))
-	if len(words) > 0 && words[0] == "interval" {
-		words = words[1:]
-	}
-	if len(words) == 0 || len(words)%2 != 0 {
-		return 0, false
-	}
-	units := map[string]time.Duration{
-		"week": 7 * 24 * time.Hour, "day": 24 * time.Hour, "hour": time.Hour, "minute": time.Minute,
-		"second": time.Second, "millisecond": time.Millisecond, "microsecond": time.Microsecond,
-	}
-	var sum time.Duration
-	for i := 0; i < len(words); i += 2 {
-		n, err := strconv.ParseInt(words[i], 10, 64)
-		unit, known := units[strings.TrimSuffix(words[i+1], "s")]
-		if err != nil || !known || n < 0 || n > math.MaxInt64/int64(unit) {
-			return 0, false
-		}
-		sum += time.Duration(n) * unit
-	}
-	return sum, sum >= 0
 }

@@ -163,6 +163,10 @@ func (x *Txn) Base(ctx context.Context) (*Snapshot, error) {
 		return x.base, nil
 	}
 	s, err := x.table.Snapshot(ctx, AsOf{Version: &x.readVersion})
+	if fault.KindOf(err) == fault.SourceLost {
+		return nil, fault.New(fault.Stale, "commit to", x.table.prefix, "%w", err).
+			WithHint("the log was cleaned up since version %d was read; run the step again", x.readVersion)
+	}
 	if err != nil {
 		return nil, err
 	}
