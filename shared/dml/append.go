@@ -3,8 +3,10 @@ package dml
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/fault"
 )
 
 // Append adds rows.
@@ -14,55 +16,63 @@ type Append struct {
 }
 
 func (a Append) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan, error) {
-	adds, err := t.Session.Write(ctx, t.target(snap.Metadata(), snap.Schema()), a.Rows)
+	s, query, err := t.incoming(ctx, snap, a.Rows, a.Evolve)
 	if err != nil {
 		return nil, err
 	}
-	return &Plan{Blind: true, Adds: adds, Operation: delta.Operation{
-		Name: "WRITE", Parameters: map[string]any{"mode": "Append", "partitionBy": partitionBy(snap)}, Metrics: written(adds),
-	}}, nil
-}
-
-// Overwrite replaces rows: all of the table's, those of a condition, or those of the partitions that the new rows are in.
-type Overwrite struct {
-	Rows       string // SELECT; its columns are taken by name
-	Where      string // SQL condition: only rows for which it is true are replaced, and all new rows must be such
-	Partitions bool   // only the partitions of the new rows are replaced
-	Evolve     Evolution
-}
-
-func (o Overwrite) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan, error) {
-	adds, err := t.Session.Write(ctx, t.target(snap.Metadata(), snap.Schema()), o.Rows)
+	c := &change{Table: t, snap: snap, after: s.snap, schema: s.snap.Schema(), inserts: query, checks: s.checks}
+	o, err := c.run(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Plan{Adds: adds, Removes: snap.Files(), Operation: delta.Operation{
-		Name: "WRITE", Parameters: map[string]any{"mode": "Overwrite", "partitionBy": partitionBy(snap)}, Metrics: written(adds),
-	}}, nil
+	p := s.onto(o.plan)
+	p.Blind = true
+	p.Operation = writing("Append", snap, o)
+	return p, nil
 }
 
-// partitionBy is the operation parameter of that name: JSON in a string, as Spark writes it.
-func partitionBy(snap *delta.Snapshot) string {
-	return jsonText(snap.Metadata().PartitionColumns)
+// incoming fits whole new rows to the table: a query that gives them with the table's columns, unchecked yet.
+func (t *Table) incoming(ctx context.Context, snap *delta.Snapshot, rows string, ev Evolution) (*shape, string, error) {
+	if snap.Version() < 0 {
+		return nil, "", fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "%w", delta.ErrNoTable).WithHint("create the table first")
+	}
+	set, err := t.columnsOf(ctx, rows, "_come")
+	if err != nil {
+		return nil, "", err
+	}
+	from := fmt.Sprintf("(\n%s\n) AS _come", rows)
+	s, err := t.shape(ctx, snap, ev, values{from, set})
+	if err != nil {
+		return nil, "", err
+	}
+	row, err := s.insert(set)
+	if err != nil {
+		return nil, "", err
+	}
+	return s, fmt.Sprintf("SELECT %s FROM %s", list(row), from), nil
 }
 
-// written are the metrics of files written.
-func written(adds []delta.Add) map[string]int64 {
-	m := map[string]int64{"numFiles": int64(len(adds)), "numOutputRows": 0, "numOutputBytes": 0}
-	for _, a := range adds {
-		rows, _ := numRows(a)
-		m["numOutputRows"] += rows
+// onto adds to a plan what happens to the schema.
+func (s *shape) onto(p *Plan) *Plan {
+	p.Metadata, p.Protocol = s.metadata, s.protocol
+	return p
+}
+
+// writing is the operation of new rows.
+func writing(mode string, snap *delta.Snapshot, o *outcome) delta.Operation {
+	m := map[string]int64{
+		"numFiles": int64(len(o.plan.Adds)), "numOutputRows": o.inserted + o.copied, "numOutputBytes": 0,
+		"numRemovedFiles": int64(len(o.plan.Removes)),
+	}
+	for _, a := range o.plan.Adds {
 		m["numOutputBytes"] += a.Size
 	}
-	return m
+	return delta.Operation{
+		Name: "WRITE", Parameters: map[string]any{"mode": mode, "partitionBy": jsonText(snap.Metadata().PartitionColumns)}, Metrics: m,
+	}
 }
 
-// numRows is the number of a file's rows, deleted ones included, where its writer said it.
-func numRows(a delta.Add) (int64, bool) {
-	stats, ok := delta.ParseStats(a.Stats)
-	return stats.NumRecords, ok
-}
-
+// jsonText is JSON in a string, as Spark writes operation parameters.
 func jsonText(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -2,7 +2,12 @@ package dml
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/delta"
@@ -18,6 +23,7 @@ type Table struct {
 	Session *engine.Session
 	Attempt func() int64     // gives a positive number that nobody else uses: it becomes part of file names
 	Now     func() time.Time // the clock
+	temps   int              // temporary tables so far
 }
 
 // Operation is a change of a table's rows. The types of this package that are named after what they do implement it.
@@ -32,26 +38,45 @@ type Plan struct {
 	Operation delta.Operation // the commitInfo, with metrics under Spark's names
 	Adds      []delta.Add
 	Removes   []delta.Add // live files of Base that go
+	Vectors   []Vector    // live files of Base that stay, without some rows
 	CDC       []delta.CDC
 	Metadata  *delta.Metadata // when the schema grows
 	Protocol  *delta.Protocol
-	Blind     bool // nothing of the table was looked at
+	Blind     bool            // nothing of the table was looked at
+	Read      delta.Predicate // rows that were looked for, unless Blind; the zero Predicate stands for the whole table
+}
+
+// Vector says which rows of a file are deleted.
+type Vector struct {
+	File delta.Add // as it is
+	Rows delta.DeletionVector
 }
 
 // Changed tells whether a commit of the plan would change the table.
-func (p *Plan) Changed() bool { return len(p.Adds)+len(p.Removes) > 0 || p.Metadata != nil }
+func (p *Plan) Changed() bool {
+	return len(p.Adds)+len(p.Removes)+len(p.Vectors) > 0 || p.Metadata != nil
+}
 
 // Txn is the plan as a transaction, to commit or to stage.
 func (p *Plan) Txn() *delta.Txn {
-	x := p.Base.Begin(p.Operation).Remove(true, p.Removes...).Add(p.Adds...).CDC(p.CDC...)
+	x := p.Base.Begin(p.Operation).Remove(true, p.Removes...).Add(p.Adds...).CDC(p.CDC...).ConstraintsHold()
+	looked := slices.Clone(p.Removes)
+	for i, v := range p.Vectors {
+		x.SetDeletionVector(v.File, &p.Vectors[i].Rows)
+		looked = append(looked, v.File)
+	}
 	if p.Metadata != nil {
 		x.SetMetadata(*p.Metadata)
 	}
 	if p.Protocol != nil {
 		x.SetProtocol(*p.Protocol)
 	}
-	if p.Blind {
+	switch {
+	case p.Blind:
 		x.ReadNothing()
+	case p.Read.Op != "":
+		// Of the files without a matching row none matters: whoever takes rows from them takes none that was changed here.
+		x.ReadWhere(p.Read, looked...)
 	}
 	return x
 }
@@ -59,9 +84,6 @@ func (p *Plan) Txn() *delta.Txn {
 // Plan writes the files of an operation on the table as it is at the snapshot, and says what to commit. What it wrote
 // before an error stays behind as files that no log names, for a vacuum.
 func (t *Table) Plan(ctx context.Context, snap *delta.Snapshot, op Operation) (*Plan, error) {
-	if snap.Version() < 0 {
-		return nil, fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "%w", delta.ErrNoTable).WithHint("create the table first")
-	}
 	if err := snap.CheckWritable(); err != nil {
 		return nil, err
 	}
@@ -70,7 +92,15 @@ func (t *Table) Plan(ctx context.Context, snap *delta.Snapshot, op Operation) (*
 		return nil, err
 	}
 	p.Base = snap
+	if len(p.Removes)+len(p.Vectors) > 0 && isTrue(snap, "delta.appendOnly") {
+		return nil, fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "rows would go, and the table has delta.appendOnly=true")
+	}
 	return p, nil
+}
+
+// isTrue tells whether a property of the table is switched on.
+func isTrue(snap *delta.Snapshot, property string) bool {
+	return strings.EqualFold(snap.Metadata().Configuration[property], "true")
 }
 
 // Result says what a commit did.
@@ -130,10 +160,52 @@ func (t *Table) Create(ctx context.Context, schema delta.Schema, partitionColumn
 	return Result{Version: version}, err
 }
 
-// target is where data files of a plan go.
-func (t *Table) target(m delta.Metadata, schema delta.Schema) engine.Target {
-	return engine.Target{
-		Store: t.Store, Table: t.Delta, Schema: schema, Partition: m.PartitionColumns, Properties: m.Configuration,
+// target is where data files of a plan go, for rows of the schema.
+func (t *Table) target(snap *delta.Snapshot, schema delta.Schema) engine.Target {
+	out := engine.Target{
+		Store: t.Store, Table: t.Delta, Schema: schema, Partition: snap.Metadata().PartitionColumns, Properties: snap.Metadata().Configuration,
 		Attempt: t.Attempt(), Now: t.Now(),
+	}
+	if text, ok := snap.Domain("delta.clustering"); ok {
+		var domain struct {
+			Columns [][]string `json:"clusteringColumns"`
+		}
+		if json.Unmarshal([]byte(text), &domain) == nil { // else it says nothing that statistics could follow
+			out.Clustered = domain.Columns
+		}
+	}
+	return out
+}
+
+// rows is SQL for the rows of some of the snapshot's files, with their places: _file is the file's number in the snapshot, _pos the row's in
+// the file.
+func (t *Table) rows(ctx context.Context, snap *delta.Snapshot, schema delta.Schema, numbers []int) (string, error) {
+	files := make([]delta.Add, len(numbers))
+	for i, n := range numbers {
+		files[i] = snap.Files()[n]
+	}
+	relation, err := t.Session.Relation(ctx, engine.Scan{
+		Store: t.Store, Table: t.Delta, Schema: schema, Partition: snap.Metadata().PartitionColumns, Files: engine.Files(files), Position: true,
+	})
+	if err != nil || len(numbers) == 0 {
+		return relation, err
+	}
+	list := make([]string, len(numbers))
+	for i, n := range numbers {
+		list[i] = strconv.Itoa(n)
+	}
+	return fmt.Sprintf("(SELECT * REPLACE (([%s]::BIGINT[])[_file + 1] AS _file) FROM %s)", strings.Join(list, ", "), relation), nil
+}
+
+// temp is a fresh name for a temporary table or view.
+func (t *Table) temp(name string) string {
+	t.temps++
+	return fmt.Sprintf("_dml_%s_%d", name, t.temps)
+}
+
+// drop frees temporary tables; what cannot be dropped goes with the session.
+func (t *Table) drop(tables ...string) {
+	for _, name := range tables {
+		_ = t.Session.Exec(context.Background(), "DROP TABLE IF EXISTS "+name)
 	}
 }

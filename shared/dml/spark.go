@@ -1,0 +1,234 @@
+package dml
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/engine"
+)
+
+// Constraints and defaults are in Spark's SQL. What is here admits the part of it that means the same in DuckDB, and refuses the rest.
+
+// fromSpark gives a condition in Spark's dialect as DuckDB's, or an error that says what of it is not certain.
+func (t *Table) fromSpark(ctx context.Context, sql string, schema delta.Schema) (string, error) {
+	duck, err := requote(sql)
+	if err != nil {
+		return "", err
+	}
+	rows, err := t.Session.Strings(ctx, "SELECT CAST(json_serialize_sql("+engine.Literal("SELECT [\n"+duck+"\n]")+") AS VARCHAR)")
+	if err != nil {
+		return "", err
+	}
+	var doc struct {
+		Error      bool   `json:"error"`
+		Message    string `json:"error_message"`
+		Statements []struct {
+			Node struct {
+				Select []map[string]any `json:"select_list"`
+			} `json:"node"`
+		} `json:"statements"`
+	}
+	dec := json.NewDecoder(strings.NewReader(rows[0][0]))
+	dec.UseNumber()
+	if err := dec.Decode(&doc); err != nil {
+		return "", err
+	}
+	if doc.Error || len(doc.Statements) != 1 || len(doc.Statements[0].Node.Select) != 1 {
+		return "", fmt.Errorf("it is not one SQL expression: %s", doc.Message)
+	}
+	c := certain{schema: schema}
+	root := doc.Statements[0].Node.Select[0]
+	children, _ := root["children"].([]any)
+	if len(children) != 1 {
+		return "", errors.New("it is not one SQL expression")
+	}
+	if err := c.node(children[0]); err != nil {
+		return "", err
+	}
+	if c.zoned && c.text {
+		return "", errors.New("it compares a timestamp with a text, which depends on the session's time zone")
+	}
+	if c.single && c.fraction {
+		return "", errors.New("it compares a float with a decimal number, which engines round differently")
+	}
+	// Whether columns exist and types fit is seen by binding it.
+	_, err = t.Session.RowTypes(ctx, fmt.Sprintf("SELECT (%s) IS NOT TRUE AS x FROM (SELECT %s)", duck, nulls(schema)))
+	return duck, err
+}
+
+// nulls are the columns of a schema, all NULL.
+func nulls(schema delta.Schema) string {
+	var out []string
+	for _, f := range schema.Fields {
+		if typ, err := engine.DuckType(f.Type); err == nil {
+			out = append(out, fmt.Sprintf("CAST(NULL AS %s) AS %s", typ, engine.Ident(f.Name)))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// requote turns Spark's quotes into DuckDB's: `name` and "text". A backslash, which escapes in Spark and not in DuckDB, is refused.
+func requote(sql string) (string, error) {
+	if strings.ContainsAny(sql, "\\") {
+		return "", errors.New(`it has a backslash`)
+	}
+	if strings.Contains(sql, "--") || strings.Contains(sql, "/*") {
+		return "", errors.New("it has a comment")
+	}
+	var out strings.Builder
+	for rest := sql; rest != ""; {
+		i := strings.IndexAny(rest, "'\"`")
+		if i < 0 {
+			out.WriteString(rest)
+			break
+		}
+		out.WriteString(rest[:i])
+		quote := rest[i : i+1]
+		text, after, ok := strings.Cut(rest[i+1:], quote)
+		if !ok {
+			return "", errors.New("a quote is not closed")
+		}
+		if strings.HasPrefix(after, quote) || strings.HasSuffix(out.String(), "'") {
+			return "", errors.New("it has quotes within quotes, or texts side by side")
+		}
+		if quote == "`" {
+			out.WriteString(engine.Ident(text))
+		} else {
+			out.WriteString(engine.Literal(text))
+		}
+		rest = after
+	}
+	return out.String(), nil
+}
+
+// certain walks DuckDB's own form of an expression and refuses what another engine may understand differently.
+type certain struct {
+	schema           delta.Schema
+	zoned, text      bool // a timestamp column, a text
+	single, fraction bool // a float column, a number with a point
+}
+
+func (c *certain) node(v any) error {
+	n, ok := v.(map[string]any)
+	if !ok {
+		return errors.New("its form is not known")
+	}
+	kind, _ := n["type"].(string)
+	switch n["class"] {
+	case "COLUMN_REF":
+		return c.column(n)
+	case "CONSTANT":
+		return c.constant(n)
+	case "CONJUNCTION":
+	case "COMPARISON":
+		if !slices.Contains([]string{"COMPARE_EQUAL", "COMPARE_NOTEQUAL", "COMPARE_LESSTHAN", "COMPARE_GREATERTHAN", "COMPARE_LESSTHANOREQUALTO",
+			"COMPARE_GREATERTHANOREQUALTO"}, kind) {
+			return fmt.Errorf("it uses %s", kind)
+		}
+	case "BETWEEN":
+	case "OPERATOR":
+		if !slices.Contains([]string{"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "OPERATOR_NOT", "COMPARE_IN", "COMPARE_NOT_IN", "OPERATOR_COALESCE"}, kind) {
+			return fmt.Errorf("it uses %s", kind)
+		}
+	case "CAST":
+		return c.literalCast(n)
+	case "FUNCTION":
+		name, _ := n["function_name"].(string)
+		if !slices.Contains([]string{"+", "-", "*", "length", "char_length", "abs"}, name) {
+			return fmt.Errorf("it uses the function or operator %s", name)
+		}
+	default:
+		return fmt.Errorf("it uses %v", n["class"])
+	}
+	for _, key := range []string{"children", "left", "right", "input", "lower", "upper"} {
+		switch child := n[key].(type) {
+		case []any:
+			for _, x := range child {
+				if err := c.node(x); err != nil {
+					return err
+				}
+			}
+		case map[string]any:
+			if err := c.node(child); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *certain) column(n map[string]any) error {
+	names, _ := n["column_names"].([]any)
+	var t delta.Type = c.schema
+	for _, name := range names {
+		st, ok := t.(delta.StructType)
+		i := -1
+		if text, isText := name.(string); ok && isText {
+			i = slices.IndexFunc(st.Fields, func(f delta.Field) bool { return strings.EqualFold(f.Name, text) })
+		}
+		if i < 0 {
+			return fmt.Errorf("it names %v, which is no column", names)
+		}
+		t = st.Fields[i].Type
+	}
+	c.zoned = c.zoned || t == delta.Type(delta.Timestamp) || t == delta.Type(delta.TimestampNTZ)
+	c.single = c.single || t == delta.Type(delta.Float)
+	return nil
+}
+
+func (c *certain) constant(n map[string]any) error {
+	value, _ := n["value"].(map[string]any)
+	typ, _ := value["type"].(map[string]any)
+	switch id := typ["id"]; id {
+	case "VARCHAR":
+		c.text = true
+	case "DECIMAL", "DOUBLE", "FLOAT":
+		c.fraction = true
+	case "INTEGER", "BIGINT", "BOOLEAN", "NULL":
+	default:
+		return fmt.Errorf("it has a constant of type %v", id)
+	}
+	return nil
+}
+
+// literalCast admits DATE '2026-01-01' and TRUE, which DuckDB parses as casts of a text.
+func (c *certain) literalCast(n map[string]any) error {
+	child, _ := n["child"].(map[string]any)
+	target, _ := n["cast_type"].(map[string]any)
+	if child["class"] == "CONSTANT" && (target["id"] == "DATE" || target["id"] == "BOOLEAN") {
+		return nil
+	}
+	return fmt.Errorf("it uses a cast to %v", target["id"])
+}
+
+var (
+	plainNumber = regexp.MustCompile(`^[+-]?\d+(\.\d+)?$`)
+	plainText   = regexp.MustCompile(`^'[^'\\]*'$|^"[^"\\]*"$`)
+	plainDate   = regexp.MustCompile(`(?i)^date\s*'\d{4}-\d{2}-\d{2}'$`)
+)
+
+// plainLiteral gives a default in DuckDB's SQL when it is a number, text, truth value, date or NULL.
+func plainLiteral(raw json.RawMessage) (string, bool) {
+	var sql string
+	if json.Unmarshal(raw, &sql) != nil {
+		return "", false
+	}
+	sql = strings.TrimSpace(sql)
+	switch strings.ToLower(sql) {
+	case "true", "false", "null":
+		return sql, true
+	}
+	switch {
+	case plainNumber.MatchString(sql), plainDate.MatchString(sql):
+		return sql, true
+	case plainText.MatchString(sql):
+		return engine.Literal(sql[1 : len(sql)-1]), true
+	}
+	return "", false
+}
