@@ -25,11 +25,9 @@ func (t *Table) checks(ctx context.Context, snap *delta.Snapshot) ([]check, erro
 	var out []check
 	for _, c := range snap.Constraints() {
 		if c.SQL == "" {
-			f, _ := snap.Schema().Field(c.Column[0])
-			out = append(out, check{
-				what: fmt.Sprintf("column %s is NOT NULL", strings.Join(c.Column, ".")),
-				bad:  nullWithin(engine.Ident(c.Column[0]), f.Type, c.Column[1:], 0),
-			})
+			if len(c.Column) == 1 { // package engine does not write nested ones
+				out = append(out, check{fmt.Sprintf("column %s is NOT NULL", c.Column[0]), engine.Ident(c.Column[0]) + " IS NULL"})
+			}
 			continue
 		}
 		name := fmt.Sprintf("CHECK constraint %s (%s)", c.Name, c.SQL)
@@ -44,31 +42,6 @@ func (t *Table) checks(ctx context.Context, snap *delta.Snapshot) ([]check, erro
 		out = append(out, check{what: name + " does not hold", bad: fmt.Sprintf("((%s) IS NOT TRUE)", condition)})
 	}
 	return out, nil
-}
-
-// nullWithin is the condition that a value has a NULL where its type, at the end of path, does not allow one. What is in a NULL struct,
-// array or map does not count.
-func nullWithin(value string, t delta.Type, path []string, depth int) string {
-	if len(path) == 0 {
-		return value + " IS NULL"
-	}
-	x := fmt.Sprintf("_x%d", depth)
-	each := func(list string, element delta.Type) string {
-		return fmt.Sprintf("coalesce(len(list_filter(%s, lambda %s: %s)) > 0, false)", list, x, nullWithin(x, element, path[1:], depth+1))
-	}
-	switch t := t.(type) {
-	case delta.StructType:
-		f, _ := t.Field(path[0])
-		return fmt.Sprintf("(%s IS NOT NULL AND %s)", value, nullWithin(fmt.Sprintf("struct_extract(%s, %s)", value, engine.Literal(path[0])), f.Type, path[1:], depth))
-	case delta.ArrayType:
-		return each(value, t.Element)
-	case delta.MapType:
-		if path[0] == "key" {
-			return each(fmt.Sprintf("map_keys(%s)", value), t.Key)
-		}
-		return each(fmt.Sprintf("map_values(%s)", value), t.Value)
-	}
-	return "false"
 }
 
 // checked is a query that fails at a row which breaks a check. The query has the schema's columns, and those of place. The checks are part

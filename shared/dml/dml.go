@@ -184,9 +184,9 @@ func (t *Table) rows(ctx context.Context, snap *delta.Snapshot, schema delta.Sch
 	for i, n := range numbers {
 		files[i] = snap.Files()[n]
 	}
-	relation, err := t.Session.Relation(ctx, engine.Scan{
-		Store: t.Store, Table: t.Delta, Schema: schema, Partition: snap.Metadata().PartitionColumns, Files: engine.Files(files), Position: true,
-	})
+	sc := engine.NewScan(t.Store, t.Delta, snap, engine.Files(files))
+	sc.Schema, sc.Position = schema, true
+	relation, err := t.Session.Relation(ctx, sc)
 	if err != nil || len(numbers) == 0 {
 		return relation, err
 	}

@@ -14,13 +14,12 @@ import (
 type Evolution struct {
 	AddColumns bool     // that the table lacks, in structs too; the rows there have NULL
 	WidenTypes bool     // to one that holds all values of the old; the table must have delta.enableTypeWidening=true
-	AllowNulls []string // in these columns, which were NOT NULL; a nested one with points: "address.city"
+	AllowNulls []string // in these columns, which were NOT NULL; nested ones with points: "address.city", "tags.element", "prices.value"
 }
 
 const (
 	propTypeWidening = "delta.enableTypeWidening"
 	metaTypeChanges  = "delta.typeChanges"
-	void             = delta.Primitive("void") // the type of an untyped NULL
 )
 
 // evolver grows a schema by the types of values that come.
@@ -95,7 +94,7 @@ func (e *evolver) newType(path string, t delta.Type) (delta.Type, error) {
 	switch t := t.(type) {
 	case delta.Primitive:
 		switch t {
-		case void:
+		case delta.Void: // an untyped NULL
 			return nil, e.broken(path, "a new column cannot be made of untyped NULLs").WithHint("CAST(NULL AS type)")
 		case delta.TimestampNTZ:
 			return delta.Timestamp, nil // as everywhere in this house: see package engine
@@ -156,7 +155,7 @@ func withChanges(metadata map[string]json.RawMessage, changes []typeChange) (map
 
 // typ fits a value's type into a column's: the column's type as it is or as it grows.
 func (e *evolver) typ(path, inside string, have, come delta.Type, changes *[]typeChange) (delta.Type, error) {
-	if come == delta.Type(void) {
+	if come == delta.Type(delta.Void) {
 		return have, nil
 	}
 	below := func(part string) string { return strings.TrimPrefix(inside+"."+part, ".") }
@@ -225,11 +224,35 @@ func (e *evolver) relax(fields []delta.Field, path []string) ([]delta.Field, boo
 		fields[i].Nullable = true
 		return fields, true
 	}
-	st, ok := fields[i].Type.(delta.StructType)
-	if !ok {
-		return fields, false
-	}
-	inner, found := e.relax(st.Fields, path[1:])
-	fields[i].Type = delta.StructType{Fields: inner}
+	inner, found := e.relaxType(fields[i].Type, path[1:])
+	fields[i].Type = inner
 	return fields, found
+}
+
+// relaxType follows the path into a type; "element" and "value" lead into arrays and maps.
+func (e *evolver) relaxType(t delta.Type, path []string) (out delta.Type, found bool) {
+	inner := func(nested delta.Type, contains *bool) (delta.Type, bool) {
+		if len(path) == 1 {
+			e.changed = e.changed || !*contains
+			*contains = true
+			return nested, true
+		}
+		return e.relaxType(nested, path[1:])
+	}
+	switch t := t.(type) {
+	case delta.StructType:
+		t.Fields, found = e.relax(t.Fields, path)
+		return t, found
+	case delta.ArrayType:
+		if path[0] == "element" {
+			t.Element, found = inner(t.Element, &t.ContainsNull)
+			return t, found
+		}
+	case delta.MapType:
+		if path[0] == "value" {
+			t.Value, found = inner(t.Value, &t.ValueContainsNull)
+			return t, found
+		}
+	}
+	return t, false
 }

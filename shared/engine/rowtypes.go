@@ -106,7 +106,7 @@ func (p *typeParser) primitive() (delta.Type, error) {
 		switch prefix {
 		case `"NULL"`:
 			p.take(prefix)
-			return void, nil
+			return delta.Void, nil
 		case "TIMESTAMP_":
 			return nil, fmt.Errorf("precision of %s", p.rest)
 		case "TIMESTAMP":

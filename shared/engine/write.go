@@ -35,8 +35,8 @@ type Target struct {
 }
 
 // Write runs a SELECT and stores its rows as Parquet data files of the target. The query's columns are taken by name and
-// cast to the schema; a schema column that the query lacks is an error of the query. No rows give no files. A NULL in a column that is not nullable is a SchemaBroken fault; an infinite date or
-// time, which Parquet cannot hold, an InvalidInput fault.
+// cast to the schema; a schema column that the query lacks is an error of the query. No rows give no files. A NULL in a column that is not nullable is a SchemaBroken fault. An infinite date or
+// time, which other engines would take for a date, and a schema that forbids NULL inside a column are InvalidInput faults.
 func (s *Session) Write(ctx context.Context, t Target, query string) ([]delta.Add, error) {
 	dir := s.TempFile("copy") // its number is unique in the session, and so part of the files' names
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -64,7 +64,11 @@ func (s *Session) Write(ctx context.Context, t Target, query string) ([]delta.Ad
 func (t Target) columns() ([]string, error) {
 	var out []string
 	for _, f := range t.Schema.Fields {
-		if f.Type == delta.Type(void) {
+		if path, ok := requiredWithin(f.Type, f.Name); ok {
+			return nil, fault.New(fault.InvalidInput, "write", t.Table.Prefix(), "column %s is NOT NULL inside another, which DuckDB's Parquet files cannot say, and delta-rs would not read them", path).
+				WithHint("allow NULL there, or write this table with another engine")
+		}
+		if f.Type == delta.Type(delta.Void) {
 			continue
 		}
 		typ, err := DuckType(f.Type)
@@ -76,7 +80,34 @@ func (t Target) columns() ([]string, error) {
 	return out, nil
 }
 
-const void delta.Primitive = "void"
+// requiredWithin finds a part of a type that may not be NULL.
+func requiredWithin(t delta.Type, path string) (string, bool) {
+	switch t := t.(type) {
+	case delta.StructType:
+		for _, f := range t.Fields {
+			if !f.Nullable {
+				return path + "." + f.Name, true
+			}
+			if found, ok := requiredWithin(f.Type, path+"."+f.Name); ok {
+				return found, true
+			}
+		}
+	case delta.ArrayType:
+		if !t.ContainsNull {
+			return path + ".element", true
+		}
+		return requiredWithin(t.Element, path+".element")
+	case delta.MapType:
+		if !t.ValueContainsNull {
+			return path + ".value", true
+		}
+		if found, ok := requiredWithin(t.Key, path+".key"); ok {
+			return found, true
+		}
+		return requiredWithin(t.Value, path+".value")
+	}
+	return "", false
+}
 
 // writer is one Write.
 type writer struct {
@@ -147,5 +178,5 @@ func (w *writer) store(ctx context.Context, f copied, partition map[string]*stri
 
 // inFile tells whether the files have the column.
 func (t Target) inFile(f delta.Field) bool {
-	return !slices.Contains(t.Partition, f.Name) && f.Type != delta.Type(void)
+	return !slices.Contains(t.Partition, f.Name) && f.Type != delta.Type(delta.Void)
 }
