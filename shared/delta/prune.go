@@ -37,6 +37,13 @@ func (s *Snapshot) Prune(p Predicate) Pruned {
 	return out
 }
 
+// MayMatch gives a function that tells whether p may be true for a row of a file, or of a part of a file that is described like one: by partition
+// values and statistics.
+func (s *Snapshot) MayMatch(p Predicate) func(Add) bool {
+	test := s.test(p)
+	return func(a Add) bool { return test.outcomes(&fileFacts{add: &a})&canTrue != 0 }
+}
+
 // outcomes is the set of what a predicate may be for the rows of a file: true, false or NULL. It is never empty, and
 // may be too large, never too small.
 type outcomes uint8

@@ -9,6 +9,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
@@ -19,31 +20,47 @@ func (s *Session) deletedRows(ctx context.Context, g group) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return s.positions(ctx, len(g.files), func(n int) (*delta.RowSet, error) {
+		f := g.scan.Files[g.files[n]]
+		rows, err := g.scan.Table.DeletedRows(ctx, f.DeletionVector)
+		if err != nil {
+			return nil, err
+		}
+		if last, ok := rows.Max(); ok && last >= counts[g.paths[n]] {
+			return nil, fault.New(fault.InvalidInput, "scan", g.scan.Table.Prefix(), "file %s has %d rows, but its deletion vector %s names row %d",
+				f.Path, counts[g.paths[n]], f.DeletionVector.UniqueID(), last).
+				WithHint("one of the two was replaced or damaged; restore them from a backup or earlier object versions")
+		}
+		return rows, nil
+	})
+}
+
+// Positions gives the name of a temporary table with the rows of sets: file (index of the set) and position. It spills like any table.
+func (s *Session) Positions(ctx context.Context, sets []*delta.RowSet) (string, error) {
+	return s.positions(ctx, len(sets), func(i int) (*delta.RowSet, error) { return sets[i], nil })
+}
+
+// positions fills the table with n sets, of which one at a time is held.
+func (s *Session) positions(ctx context.Context, n int, set func(i int) (*delta.RowSet, error)) (table string, err error) {
 	s.seq++
-	table := fmt.Sprintf("_deleted_%d", s.seq)
+	table = fmt.Sprintf("_positions_%d", s.seq)
 	if err := s.Exec(ctx, "CREATE TEMP TABLE "+table+" (file BIGINT, position BIGINT)"); err != nil {
 		return "", err
 	}
 	err = s.conn.Raw(func(conn any) (err error) {
 		a, err := duckdb.NewAppender(conn.(driver.Conn), "temp", "main", table)
 		if err != nil {
-			return classify(err, "scan", g.scan.Table.Prefix())
+			return classify(err, "fill", table)
 		}
 		defer func() { err = errors.Join(err, a.Close()) }()
-		for n, i := range g.files {
-			f := g.scan.Files[i]
-			rows, err := g.scan.Table.DeletedRows(ctx, f.DeletionVector)
+		for i := range n {
+			rows, err := set(i)
 			if err != nil {
 				return err
 			}
-			if last, ok := rows.Max(); ok && last >= counts[g.paths[n]] {
-				return fault.New(fault.InvalidInput, "scan", g.scan.Table.Prefix(), "file %s has %d rows, but its deletion vector %s names row %d",
-					f.Path, counts[g.paths[n]], f.DeletionVector.UniqueID(), last).
-					WithHint("one of the two was replaced or damaged; restore them from a backup or earlier object versions")
-			}
 			for row := range rows.All() {
-				if err := a.AppendRow(int64(n), int64(row)); err != nil {
-					return classify(err, "scan", g.scan.Table.Prefix())
+				if err := a.AppendRow(int64(i), int64(row)); err != nil {
+					return classify(err, "fill", table)
 				}
 			}
 		}

@@ -28,7 +28,7 @@ import (
 // Options configure an Engine. The zero value of a field leaves DuckDB's default, but TempDir is required.
 type Options struct {
 	MemoryMB int    // limit of DuckDB's buffers; resident memory may exceed it by about a quarter
-	TempMB   int    // limit of spill files
+	TempMB   int    // limit of spill files, and another one of the same size for fetched data files
 	Threads  int    // worker threads
 	TempDir  string // folder for spill and staging files; best on the lake's own file system
 }
@@ -38,7 +38,9 @@ type Engine struct {
 	connector *duckdb.Connector
 	db        *sql.DB
 	tempDir   string
+	tempBytes int64 // limit of fetched files; 0: none
 	sessions  atomic.Int64
+	fetched   atomic.Int64 // bytes of data files in the sessions' folders
 }
 
 // Open starts an in-memory DuckDB. Close it to free its memory and folder.
@@ -60,7 +62,7 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "open", "engine", "%w", err)
 	}
-	e := &Engine{connector: connector, db: sql.OpenDB(connector), tempDir: dir}
+	e := &Engine{connector: connector, db: sql.OpenDB(connector), tempDir: dir, tempBytes: int64(o.TempMB) << 20}
 	if err := e.configure(o); err != nil {
 		return nil, errors.Join(classify(err, "open", "engine"), e.Close())
 	}
@@ -99,9 +101,12 @@ func (e *Engine) Close() error {
 
 // Session is a private workspace in the engine: one connection, one folder. It is not safe for concurrent use.
 type Session struct {
-	conn *sql.Conn
-	dir  string
-	seq  int
+	engine   *Engine
+	conn     *sql.Conn
+	dir      string
+	seq      int
+	fetched  map[fetchName]string // data files that are here already, with their paths
+	reserved int64                // their bytes
 }
 
 // Session opens a workspace; the caller closes it.
@@ -115,7 +120,7 @@ func (e *Engine) Session(ctx context.Context) (*Session, error) {
 		conn.Close()
 		return nil, fault.New(fault.Internal, "open", "engine session", "%w", err)
 	}
-	return &Session{conn: conn, dir: dir}, nil
+	return &Session{engine: e, conn: conn, dir: dir, fetched: map[fetchName]string{}}, nil
 }
 
 // Close drops everything temporary.
@@ -129,6 +134,7 @@ func (s *Session) Close() error {
 	if errors.Is(closed, sql.ErrConnDone) { // as it should be after a bad connection
 		closed = nil
 	}
+	s.engine.fetched.Add(-s.reserved)
 	return errors.Join(err, closed, os.RemoveAll(s.dir))
 }
 

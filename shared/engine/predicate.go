@@ -300,26 +300,26 @@ func (p *predicateParser) function(e *expression) delta.Predicate {
 	return unknown
 }
 
-// column is a column, or a field in a struct column, by its names in the schema.
-type column struct {
+// reference is a column, or a field in a struct column, by its names in the schema.
+type reference struct {
 	path []string
 	typ  delta.Type
 }
 
 // column resolves a name as DuckDB does: without regard to case.
-func (p *predicateParser) column(e *expression) (column, bool) {
+func (p *predicateParser) column(e *expression) (reference, bool) {
 	if e == nil || e.Type != "COLUMN_REF" || len(e.Names) == 0 {
-		return column{}, false
+		return reference{}, false
 	}
-	c := column{typ: p.schema}
+	c := reference{typ: p.schema}
 	for _, name := range e.Names {
 		st, ok := c.typ.(delta.StructType)
 		if !ok {
-			return column{}, false
+			return reference{}, false
 		}
 		i := slices.IndexFunc(st.Fields, func(f delta.Field) bool { return strings.EqualFold(f.Name, name) })
 		if i < 0 {
-			return column{}, false
+			return reference{}, false
 		}
 		c.path, c.typ = append(c.path, st.Fields[i].Name), st.Fields[i].Type
 	}

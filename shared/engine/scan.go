@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -46,6 +45,10 @@ type Scan struct {
 	Extra     []string // columns of the files beyond the schema: "_change_type"
 	Position  bool     // adds _file (index into Files) and _pos (physical row in it, from 0)
 	Commits   bool     // adds _commit, the file's version
+
+	// Keep, where given, tells by partition values and statistics whether rows of a file are wanted (delta.Snapshot.MayMatch). A part of a file of
+	// which it says no may be left out of what is fetched, so that the rows are some of the file's and all that are wanted.
+	Keep func(delta.Add) bool
 }
 
 // NewScan is the scan of some files under the schema of a snapshot.
@@ -55,17 +58,15 @@ func NewScan(s store.Store, table *delta.Table, snap *delta.Snapshot, files []Fi
 
 // Relation gives SQL for the rows of a scan, to stand behind FROM. Columns, nested ones too, are read as the schema has them now: those that
 // a file lacks are NULL, narrower types are widened, mapped columns found by their physical name or id; partition values come from the log;
-// rows in a deletion vector are left out. Files that are not on this machine are fetched into the session's folder first.
+// rows in a deletion vector are left out. Of files that are not on this machine the columns of the schema are fetched into the session's
+// folder first.
 //
 // A data file that is gone is a SourceLost fault. A file that is not what the log says (its size, its columns' types, a deletion vector that
 // is damaged or names rows beyond its end) is an InvalidInput or SchemaBroken fault.
 func (s *Session) Relation(ctx context.Context, sc Scan) (string, error) {
-	paths := make([]string, len(sc.Files))
-	for i, f := range sc.Files {
-		var err error
-		if paths[i], err = s.dataFile(ctx, sc, f); err != nil {
-			return "", err
-		}
+	paths, err := s.dataFiles(ctx, sc)
+	if err != nil {
+		return "", err
 	}
 	if len(paths) == 0 {
 		columns, err := group{scan: sc}.columns()
@@ -253,28 +254,38 @@ func partitionLiteral(t delta.Type, text *string) (string, error) {
 	return Literal(*text), nil
 }
 
-// dataFile makes a file of the table a file of this machine, and checks that it is the one that the log means.
-func (s *Session) dataFile(ctx context.Context, sc Scan, f File) (string, error) {
-	key, err := sc.Table.FilePath(delta.Add{Path: f.Path})
-	if err != nil {
-		return "", err
+// dataFiles makes the files of a scan files of this machine, and checks that they are those that the log means.
+func (s *Session) dataFiles(ctx context.Context, sc Scan) ([]string, error) {
+	local, ok := sc.Store.(store.Local)
+	if !ok {
+		return s.fetch(ctx, sc)
 	}
-	path, err := s.local(ctx, sc.Store, key)
-	if err != nil {
-		return "", err
+	paths := make([]string, len(sc.Files))
+	for i, f := range sc.Files {
+		key, err := sc.Table.FilePath(delta.Add{Path: f.Path})
+		if err != nil {
+			return nil, err
+		}
+		if paths[i], err = local.Path(key); err != nil {
+			return nil, err
+		}
+		info, err := os.Stat(paths[i])
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, lostFile(key, err)
+		}
+		if err != nil {
+			return nil, fault.New(fault.Unavailable, "scan", key, "%w", err)
+		}
+		if f.Size != 0 && info.Size() != f.Size {
+			return nil, sizeMismatch(key, info.Size(), f.Size)
+		}
 	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", lostFile(key, err)
-	}
-	if err != nil {
-		return "", fault.New(fault.Unavailable, "scan", key, "%w", err)
-	}
-	if f.Size != 0 && info.Size() != f.Size {
-		return "", fault.New(fault.InvalidInput, "scan", key, "the file has %d bytes, but the log says %d", info.Size(), f.Size).
-			WithHint("the file was replaced or cut off, or its writer noted a wrong size: other engines lose rows of it; restore or rewrite the file")
-	}
-	return path, nil
+	return paths, nil
+}
+
+func sizeMismatch(key string, is, want int64) error {
+	return fault.New(fault.InvalidInput, "scan", key, "the file has %d bytes, but the log says %d", is, want).
+		WithHint("the file was replaced or cut off, or its writer noted a wrong size: other engines lose rows of it; restore or rewrite the file")
 }
 
 func lostFile(key string, err error) error {
@@ -302,31 +313,6 @@ func exactly(paths []string) string {
 // Reserved tells whether a column's name would hide one of DuckDB's own columns of a Parquet file, by which rows are found again.
 func Reserved(column string) bool {
 	return strings.EqualFold(column, "file_row_number") || strings.EqualFold(column, "file_index") || strings.EqualFold(column, "filename")
-}
-
-// local makes an object a file of this machine.
-func (s *Session) local(ctx context.Context, st store.Store, key string) (string, error) {
-	if l, ok := st.(store.Local); ok {
-		return l.Path(key)
-	}
-	r, err := st.Open(ctx, key, store.Range{})
-	if errors.Is(err, store.ErrNotFound) {
-		return "", lostFile(key, err)
-	}
-	if err != nil {
-		return "", err
-	}
-	defer r.Close()
-	path := s.TempFile("fetched.parquet")
-	f, err := os.Create(path)
-	if err != nil {
-		return "", fault.New(fault.Internal, "fetch", key, "%w", err)
-	}
-	_, err = io.Copy(f, r)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", fault.New(fault.Unavailable, "fetch", key, "%w", err)
-	}
-	return path, nil
 }
 
 // Describe gives the schema of a query's result.

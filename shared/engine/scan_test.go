@@ -13,7 +13,6 @@ import (
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
-	"github.com/lakestep/lakestep/shared/store"
 	"github.com/lakestep/lakestep/shared/store/mem"
 )
 
@@ -58,12 +57,9 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-// remote hides that a store is local.
-type remote struct{ store.Store }
-
 func TestRemoteStore(t *testing.T) {
 	r := newRig(t, engine.Options{})
-	r.store = remote{mem.New()}
+	r.store = &remote{Store: mem.New()}
 	r.open("t")
 	schema := everySchema(t)
 	adds := r.write(schema, everyType())
