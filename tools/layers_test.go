@@ -51,7 +51,7 @@ func layers() []layer {
 		{"shared/maintenance", with(base, []string{"shared/delta", "shared/engine", "shared/dml"}), "any Delta table can be maintained, in a lake or not"},
 		{"shared/contract", with(base, []string{"shared/document"}), "a contract is a document"},
 		{"shared/pipeline", with(base, []string{"shared/contract", "shared/document"}), "a declaration is checked without data"},
-		{"shared/lake", with(base, tables), "what the steps share stands on tables and declarations"},
+		{"shared/lake", with(base, tables, []string{"shared/maintenance"}), "what the steps share stands on tables and declarations"},
 		{"shared/lake/laketest", with(base, tables, []string{"shared/lake"}), "a lake for tests"},
 		{"shared/ledger", with(base, tables, []string{"shared/lake"}), "the record of runs is a table of the lake"},
 		{"shared/quality", with(base, tables, domain), "domain logic knows no host and no adapter"},

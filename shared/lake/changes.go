@@ -51,9 +51,17 @@ func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
 		return g, t.lost("its newest version is %d, and version %d has been read", g.Input.Version, seen.Version)
 	}
 	g.From = seen.Version
-	for c, err := range t.Delta.Changes(ctx, seen.Version, g.Input.Version) {
-		if err != nil {
-			return g, err
+	commits, err := t.unread(ctx, seen.Version)
+	if err != nil {
+		return g, err
+	}
+	rearranged := map[string]bool{}
+	for _, c := range commits {
+		if _, erased := c.Erasure(); erased {
+			if err := t.erase(&g, rearranged, c); err != nil {
+				return g, err
+			}
+			continue
 		}
 		if len(c.CDC) > 0 {
 			for _, f := range c.CDC {
@@ -61,14 +69,15 @@ func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
 			}
 			continue
 		}
-		if slices.ContainsFunc(c.Removes, func(r delta.Remove) bool { return r.DataChange }) {
+		if removesRows(c) {
 			return g, t.lost("version %d (%s) removed rows", c.Version, c.Info.Operation)
+		}
+		for _, r := range c.Removes {
+			rearranged[r.Path] = true
 		}
 		for _, a := range c.Adds {
 			if a.DataChange {
-				f := engine.Files([]delta.Add{a})[0]
-				f.Commit = c.Version
-				g.Rows = append(g.Rows, f)
+				g.Rows = append(g.Rows, fileOf(a, c.Version))
 			}
 		}
 	}
@@ -76,8 +85,17 @@ func (t *Table) Since(ctx context.Context, seen *Input) (Gain, error) {
 	return g, t.checkGone(ctx, g)
 }
 
+func fileOf(a delta.Add, version int64) engine.File {
+	f := engine.Files([]delta.Add{a})[0]
+	f.Commit = version
+	return f
+}
+
 // checkGone looks for files that a vacuum took before they were read: those that a compaction replaced, and those of the change data feed.
 func (t *Table) checkGone(ctx context.Context, g Gain) error {
+	if !g.NewRows {
+		return nil
+	}
 	live := map[string]bool{}
 	for _, a := range t.Snap.Files() {
 		live[a.Path] = true

@@ -10,7 +10,8 @@ import (
 )
 
 // Forward commits the rows that a table's decision refused to the table they go to, unless they are there: a crash between the two
-// commits is made good by whoever comes next. It may be repeated and run concurrently.
+// commits is made good by whoever comes next. So is one between the two of a restore: rows that decisions refused which hold no more are
+// taken out (takeBack). It may be repeated and run concurrently.
 func (l *Lake) Forward(ctx context.Context, t *Table) error {
 	if t.Decision == nil || t.Decision.Refused == nil {
 		return nil
@@ -19,14 +20,16 @@ func (l *Lake) Forward(ctx context.Context, t *Table) error {
 	for try := 0; ; try++ {
 		done, err := l.forward(ctx, t.Name, r)
 		var conflict *delta.ConflictError
-		if errors.As(err, &conflict) && try < 10 {
+		if errors.As(err, &conflict) && try < maxForwards {
 			continue // somebody else wrote there, perhaps these very rows: look again
 		}
-		if err != nil || done {
+		if err != nil || done || try == maxForwards {
 			return err
 		}
 	}
 }
+
+const maxForwards = 20 // looks; more means that others write there all the time
 
 func (l *Lake) forward(ctx context.Context, from string, r *Refused) (done bool, err error) {
 	target := l.Delta(r.Table)
@@ -44,6 +47,9 @@ func (l *Lake) forward(ctx context.Context, from string, r *Refused) (done bool,
 	// may have taken the cursor's place. The order counts: the target was read first.
 	if now, err := l.Open(ctx, from); err != nil || now.Decision == nil || now.Decision.Refused == nil || now.Decision.Refused.Attempt != r.Attempt {
 		return err == nil, err
+	}
+	if taken, err := l.takeBack(ctx, target, snap, from, r.Attempt); taken || err != nil {
+		return false, err // and look again
 	}
 	if len(r.Schema.Fields) == 0 { // a pointer: the files are not known any more
 		return false, fault.New(fault.SourceLost, "roll forward", r.Table, "it lacks the rows that %s refused in attempt %d, and a later decision took their place", from, r.Attempt).

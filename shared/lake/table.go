@@ -52,33 +52,41 @@ func (l *Lake) At(ctx context.Context, name string, in Input) (*Table, *delta.Sn
 	return t, snap, nil
 }
 
-// checkForeign looks at the commits since the decision's own. A restore or overwrite by another program moves the data but not the
-// cursor: going on from there would skip rows or take them twice.
+// checkForeign looks at the commits since the newest one that carries the decision: its own, or a restore of the table to it. A restore or
+// overwrite by another program moves the data but not the cursor: going on from there would skip rows or take them twice. An erasure takes
+// rows for good that the cursor has counted.
 func (t *Table) checkForeign(ctx context.Context) error {
 	if t.Decision == nil {
 		return nil
 	}
-	own := false
-	for c, err := range t.Delta.Changes(ctx, t.Decision.ReadVersion, t.Snap.Version()) {
+	for v := t.Snap.Version(); v > t.Decision.ReadVersion; v-- {
+		c, err := t.commit(ctx, v)
 		if err != nil {
 			return err
 		}
-		if !own {
-			own = slices.ContainsFunc(c.Txns, func(x delta.SetTransaction) bool {
-				return x.AppID == AppID(t.Name) && x.Version == t.Decision.Attempt
-			})
-			continue
+		if slices.ContainsFunc(c.Txns, func(x delta.SetTransaction) bool { return x.AppID == AppID(t.Name) && x.Version == t.Decision.Attempt }) {
+			return nil
 		}
-		if slices.ContainsFunc(c.Removes, func(r delta.Remove) bool { return r.DataChange }) {
+		if _, erased := c.Erasure(); !erased && removesRows(c) {
 			return fault.New(fault.SourceLost, "open", t.Name, "version %d (%s) removed data after lakestep's own commit: the cursor no longer belongs to the data", c.Version, c.Info.Operation).
-				WithHint("see `lakestep table history %s`; restore the table to the version before, or remove it, with its quarantine table, and run again to rebuild it", t.Name)
+				WithHint("see `lakestep table history %s`; go back with `lakestep table restore %s --version %d`, or remove the table, with its quarantine table, and run again to rebuild it", t.Name, t.Name, c.Version-1)
 		}
 	}
-	if !own {
-		return fault.New(fault.SourceLost, "open", t.Name, "the commit of its cursor %d is not in the log after version %d", t.Decision.Attempt, t.Decision.ReadVersion).
-			WithHint("the table was restored or replaced by another program: restore it from a backup, or remove it, with its quarantine table, and run again to rebuild it")
+	return fault.New(fault.SourceLost, "open", t.Name, "the commit of its cursor %d is not in the log after version %d", t.Decision.Attempt, t.Decision.ReadVersion).
+		WithHint("the table was restored or replaced by another program: restore it from a backup, or remove it, with its quarantine table, and run again to rebuild it")
+}
+
+// commit reads one version of the table.
+func (t *Table) commit(ctx context.Context, version int64) (delta.Commit, error) {
+	for c, err := range t.Delta.Changes(ctx, version-1, version) {
+		return c, err
 	}
-	return nil
+	return delta.Commit{}, fault.New(fault.Internal, "read", t.Name, "version %d", version)
+}
+
+// removesRows tells whether rows that were in the table are not any more.
+func removesRows(c delta.Commit) bool {
+	return slices.ContainsFunc(c.Removes, func(r delta.Remove) bool { return r.DataChange })
 }
 
 // Next begins the decision that follows the one that holds.
