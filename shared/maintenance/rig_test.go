@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,9 +62,16 @@ func (r *rig) use(st store.Store) {
 	r.Delta = delta.Open(st, "t", delta.Options{Now: r.Now, NewID: uuid.NewString, Engine: "test"})
 }
 
+// append adds rows, cast to the table's types.
 func (r *rig) append(query string) {
 	r.t.Helper()
-	_, err := r.Run(r.t.Context(), dml.Append{Rows: query})
+	var columns []string
+	for _, f := range r.snapshot().Schema().Fields {
+		duck, err := engine.DuckType(f.Type)
+		must(r.t, err)
+		columns = append(columns, fmt.Sprintf("CAST(%s AS %s) AS %s", engine.Ident(f.Name), duck, engine.Ident(f.Name)))
+	}
+	_, err := r.Run(r.t.Context(), dml.Append{Rows: "SELECT " + strings.Join(columns, ", ") + " FROM (" + query + ")"})
 	must(r.t, err)
 }
 

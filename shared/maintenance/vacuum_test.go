@@ -19,7 +19,7 @@ const day = 24 * time.Hour
 
 func (r *rig) overwrite(query string) {
 	r.t.Helper()
-	_, err := r.Run(r.t.Context(), dml.Overwrite{Rows: query})
+	_, err := r.Run(r.t.Context(), dml.Overwrite{Rows: "SELECT * REPLACE (CAST(id AS BIGINT) AS id) FROM (" + query + ")"})
 	must(r.t, err)
 }
 
