@@ -39,9 +39,7 @@ func (o Overwrite) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*P
 		defer t.drop(c.deletes)
 		c.whole, read = f.whole, f.predicate
 	case !o.Partitions:
-		for i := range snap.Files() {
-			c.whole = append(c.whole, i)
-		}
+		c.whole = all(snap)
 	}
 	out, err := c.run(ctx)
 	if err != nil {

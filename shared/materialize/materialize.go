@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -24,30 +25,24 @@ import (
 
 // Job is one batch of rows for one table.
 type Job struct {
-	Session *engine.Session
+	To      *dml.Table // the same table, for writing, with the session to work in
 	Table   *lake.Table
 	Declare *pipeline.Table
 	Schema  delta.Schema     // of the table after the commit: at least its columns so far
 	Rows    string           // temporary table with the batch's rows
 	Control []pipeline.Test  // control totals to take
 	Decided bool             // the rows are the newest of their key by the word of the table they come from
-	Target  engine.Target    // where data files go
 	names   map[string]int64 // counter of temporary names
 }
 
 // Result is what a commit needs.
 type Result struct {
-	Adds     []delta.Add
-	Removes  []delta.Add
-	CDC      []delta.CDC
+	*dml.Plan
 	Counts   lake.Counts
 	Control  map[string]lake.Totals
 	Inserted int64
 	Updated  int64
 }
-
-// Changed tells whether the table gets other rows.
-func (r Result) Changed() bool { return len(r.Adds)+len(r.Removes) > 0 }
 
 // Properties are the table properties that a materialization wants when it creates its table.
 func Properties(m pipeline.Materialization) map[string]string {
@@ -87,7 +82,7 @@ func (j *Job) Run(ctx context.Context) (Result, error) {
 	if err := j.typed(ctx); err != nil {
 		return r, err
 	}
-	err := j.Session.Row(ctx, "SELECT count(*) FROM "+engine.Ident(j.Rows), &r.Counts.Read)
+	err := j.To.Session.Row(ctx, "SELECT count(*) FROM "+engine.Ident(j.Rows), &r.Counts.Read)
 	if err != nil {
 		return r, err
 	}
@@ -125,20 +120,31 @@ func (j *Job) typed(ctx context.Context) error {
 	rows := j.temp("rows")
 	query := fmt.Sprintf("CREATE TEMP VIEW %s AS SELECT %s FROM %s", rows, strings.Join(columns, ", "), engine.Ident(j.Rows))
 	j.Rows = rows
-	return j.Session.Exec(ctx, query)
+	return j.To.Session.Exec(ctx, query)
 }
 
-func (j *Job) append(ctx context.Context, r *Result) (err error) {
-	if r.Adds, err = j.Session.Write(ctx, j.Target, "SELECT * FROM "+engine.Ident(j.Rows)); err != nil {
+func (j *Job) append(ctx context.Context, r *Result) error {
+	if err := j.replace(ctx, dml.Replace{Inserts: "SELECT * FROM " + engine.Ident(j.Rows)}, r); err != nil {
 		return err
 	}
-	r.Inserted = r.Counts.Read
 	return j.totals(ctx, r, "", "")
 }
 
 func (j *Job) full(ctx context.Context, r *Result) error {
-	r.Removes = j.Table.Snap.Files()
-	return j.append(ctx, r)
+	if err := j.replace(ctx, dml.Replace{All: true, Inserts: "SELECT * FROM " + engine.Ident(j.Rows)}, r); err != nil {
+		return err
+	}
+	return j.totals(ctx, r, "", "")
+}
+
+// replace plans what happens to the table's rows.
+func (j *Job) replace(ctx context.Context, op dml.Replace, r *Result) (err error) {
+	op.Schema = j.Schema
+	if r.Plan, err = j.To.Plan(ctx, j.Table.Snap, op); err != nil {
+		return err
+	}
+	r.Inserted, r.Updated = r.Operation.Metrics["numTargetRowsInserted"], r.Operation.Metrics["numTargetRowsUpdated"]
+	return nil
 }
 
 // merge upserts by key.
@@ -151,15 +157,15 @@ func (j *Job) merge(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	m := change{
-		inserts: fmt.Sprintf("SELECT l.* FROM %s l WHERE NOT EXISTS (SELECT 1 FROM %s m WHERE m._l = l.rowid)", latest, matched),
-		updates: fmt.Sprintf("SELECT m._file, m._pos, l.* FROM %s l JOIN %s m ON m._l = l.rowid WHERE NOT m._stale", latest, matched),
+	m := dml.Replace{
+		Inserts: fmt.Sprintf("SELECT l.* FROM %s l WHERE NOT EXISTS (SELECT 1 FROM %s m WHERE m._l = l.rowid)", latest, matched),
+		Updates: fmt.Sprintf("SELECT m._file, m._pos, l.* FROM %s l JOIN %s m ON m._l = l.rowid WHERE NOT m._stale", latest, matched),
 	}
 	stale := fmt.Sprintf("SELECT l.* FROM %s l WHERE EXISTS (SELECT 1 FROM %s m WHERE m._l = l.rowid AND m._stale)", latest, matched)
 	if err := j.totals(ctx, r, superseded, stale); err != nil {
 		return err
 	}
-	return j.apply(ctx, m, r)
+	return j.replace(ctx, m, r)
 }
 
 // latest makes a temporary table of the newest row of each key; superseded is a query for the others. Only keys that stand more than once
@@ -176,7 +182,7 @@ func (j *Job) latest(ctx context.Context, key []string) (table, superseded strin
 		fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT %s FROM %s r ANTI JOIN %s USING (%s) UNION ALL SELECT %s FROM %s WHERE _rank = 1",
 			latest, columns, rows, dup, keys, columns, ranked),
 	} {
-		if err := j.Session.Exec(ctx, q); err != nil {
+		if err := j.To.Session.Exec(ctx, q); err != nil {
 			return "", "", err
 		}
 	}
@@ -191,17 +197,17 @@ func (j *Job) match(ctx context.Context, latest string) (string, error) {
 		return "", err
 	}
 	seq := engine.Ident(j.Declare.SequenceBy)
-	err = j.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %[1]s AS SELECT l.rowid AS _l, t._file, t._pos, t.%[2]s > l.%[2]s AS _stale, t.%[2]s = l.%[2]s AS _tie FROM %[3]s l JOIN %[4]s t ON %[5]s",
+	err = j.To.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %[1]s AS SELECT l.rowid AS _l, t._file, t._pos, t.%[2]s > l.%[2]s AS _stale, t.%[2]s = l.%[2]s AS _tie FROM %[3]s l JOIN %[4]s t ON %[5]s",
 		matched, seq, latest, target, equal("l", "t", j.Declare.UniqueKey)))
 	if err != nil {
 		return "", err
 	}
 	// Rows of one sequence value are told apart by their digest, which needs all columns: only for those that tie.
 	var ties int64
-	if err := j.Session.Row(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE _tie", matched), &ties); err != nil || ties == 0 {
+	if err := j.To.Session.Row(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE _tie", matched), &ties); err != nil || ties == 0 {
 		return matched, err
 	}
-	return matched, j.Session.Exec(ctx, fmt.Sprintf(`UPDATE %[1]s SET _stale = true WHERE _tie AND _l IN (
+	return matched, j.To.Session.Exec(ctx, fmt.Sprintf(`UPDATE %[1]s SET _stale = true WHERE _tie AND _l IN (
 		SELECT m._l FROM %[1]s m JOIN %[2]s t ON t._file = m._file AND t._pos = m._pos JOIN %[3]s l ON l.rowid = m._l WHERE m._tie AND %[4]s)`,
 		matched, target, latest, j.keeps("t", "l")))
 }
@@ -218,7 +224,7 @@ func (j *Job) keeps(table, row string) string {
 func (j *Job) target(ctx context.Context) (string, error) {
 	sc := j.Table.Live(j.Table.Snap)
 	sc.Schema, sc.Position = j.Schema, true
-	return j.Session.Relation(ctx, sc)
+	return j.To.Session.Relation(ctx, sc)
 }
 
 // digest is the MD5 of a row's columns as text, each with its length, so that no two rows are written alike. It uses the model's
@@ -257,7 +263,7 @@ func (j *Job) totals(ctx context.Context, r *Result, superseded, stale string) e
 		query string
 		rows  *int64
 	}{{superseded, &r.Counts.Superseded}, {stale, &r.Counts.Stale}} {
-		if err := j.Session.Row(ctx, "SELECT count(*) FROM ("+part.query+")", part.rows); err != nil {
+		if err := j.To.Session.Row(ctx, "SELECT count(*) FROM ("+part.query+")", part.rows); err != nil {
 			return err
 		}
 	}
@@ -268,7 +274,7 @@ func (j *Job) totals(ctx context.Context, r *Result, superseded, stale string) e
 		}
 		good := sum("SELECT * FROM " + engine.Ident(j.Rows))
 		var v lake.Totals
-		if err := j.Session.Row(ctx, fmt.Sprintf("SELECT CAST(g AS VARCHAR), CAST(s AS VARCHAR), CAST(o AS VARCHAR), CAST(g - s - o AS VARCHAR) FROM (SELECT %s AS g, %s AS s, %s AS o)",
+		if err := j.To.Session.Row(ctx, fmt.Sprintf("SELECT CAST(g AS VARCHAR), CAST(s AS VARCHAR), CAST(o AS VARCHAR), CAST(g - s - o AS VARCHAR) FROM (SELECT %s AS g, %s AS s, %s AS o)",
 			good, sum(superseded), sum(stale)), &v.Good, &v.Superseded, &v.Stale, &v.Accepted); err != nil {
 			return err
 		}

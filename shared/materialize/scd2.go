@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/pipeline"
 )
@@ -29,7 +30,7 @@ func (j *Job) scd2(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	if err := j.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT * FROM %s WHERE %s", current, target, IsCurrent)); err != nil {
+	if err := j.To.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT * FROM %s WHERE %s", current, target, IsCurrent)); err != nil {
 		return err
 	}
 	versions, err := j.versions(ctx, latest, current)
@@ -51,9 +52,9 @@ func (j *Job) scd2(ctx context.Context, r *Result) error {
 		return err
 	}
 	first := fmt.Sprintf("SELECT %s, min(%s) AS _from FROM %s GROUP BY ALL", engine.Idents(d.UniqueKey), seq, versions)
-	return j.apply(ctx, change{
-		inserts: "SELECT " + engine.Idents(names(j.Schema)) + " FROM " + versions,
-		updates: fmt.Sprintf("SELECT c.* REPLACE (v._from AS %s, false AS %s) FROM %s c JOIN (%s) v ON %s UNION ALL BY NAME %s",
+	return j.replace(ctx, dml.Replace{
+		Inserts: "SELECT " + engine.Idents(names(j.Schema)) + " FROM " + versions,
+		Updates: fmt.Sprintf("SELECT c.* REPLACE (v._from AS %s, false AS %s) FROM %s c JOIN (%s) v ON %s UNION ALL BY NAME %s",
 			ValidTo, IsCurrent, current, first, equal("c", "v", d.UniqueKey), corrected),
 	}, r)
 }
@@ -90,5 +91,5 @@ func (j *Job) versions(ctx context.Context, latest, current string) (string, err
 		FROM kept WINDOW n AS (PARTITION BY %[11]s ORDER BY %[5]s)`,
 		model, latest, current, equal("l", "c", d.UniqueKey), seq, prefixed("l", d.UniqueKey), strings.Join(changed, " OR "),
 		surrogate, ValidTo, IsCurrent, keys)
-	return versions, j.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", versions, query))
+	return versions, j.To.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", versions, query))
 }

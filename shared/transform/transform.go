@@ -16,6 +16,7 @@ import (
 
 	"github.com/lakestep/lakestep/shared/contract"
 	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -191,8 +192,8 @@ func (j *job) make(ctx context.Context) (Outcome, error) {
 	} else if err := j.keysPresent(ctx); err != nil {
 		return Outcome{}, err
 	}
-	mat := materialize.Job{Session: j.session, Table: j.table, Declare: j.Table, Schema: schema, Rows: goodRows, Control: j.controls(), Decided: j.arbiter() != nil,
-		Target: engine.Target{Store: j.Lake.Store, Table: j.table.Delta, Schema: schema, Attempt: j.attempt, Now: j.Lake.Now()}}
+	mat := materialize.Job{Table: j.table, Declare: j.Table, Schema: schema, Rows: goodRows, Control: j.controls(), Decided: j.arbiter() != nil,
+		To: &dml.Table{Store: j.Lake.Store, Delta: j.table.Delta, Session: j.session, Attempt: func() int64 { return j.attempt }, Now: j.Lake.Now}}
 	res, err := mat.Run(ctx)
 	if err != nil {
 		return Outcome{}, err
@@ -223,13 +224,10 @@ func (j *job) stage(ctx context.Context, d *lake.Decision, schema delta.Schema, 
 	case pipeline.Merge, pipeline.SCD2:
 		op.Name, op.Parameters = "MERGE", map[string]any{"predicate": strings.Join(j.Table.UniqueKey, ", ")}
 	}
-	txn := j.table.Snap.Begin(op)
+	res.Operation = op
+	txn := res.Txn().SetTxn(lake.AppID(j.table.Name), d.Attempt).ReadAll()
 	if err := lake.Evolve(j.table.Delta, j.table.Snap, txn, schema, materialize.Properties(j.Table.Materialized)); err != nil {
 		return delta.Staged{}, err
-	}
-	txn.Add(res.Adds...).CDC(res.CDC...).SetTxn(lake.AppID(j.table.Name), d.Attempt).ReadAll()
-	if len(res.Removes) > 0 {
-		txn.Remove(true, res.Removes...)
 	}
 	return txn.Stage(ctx, j.attempt)
 }
