@@ -20,7 +20,7 @@ func gateCommand(g *globals, io func() streams) *cobra.Command {
 		Use: "gate TABLE", Short: "Why a table's gate is closed: its rules, and rows that fail them", Args: cobra.ExactArgs(1),
 		Long: "Show the last audit of a table: each rule, how many rows fail it, and some of them. A closed gate leaves readers on the last good version.",
 		RunE: func(c *cobra.Command, args []string) error {
-			p, l, _, err := g.open(dir)
+			p, l, _, err := g.open(c.Context(), dir)
 			if err != nil {
 				return err
 			}
@@ -120,7 +120,7 @@ func runsCommand(g *globals, io func() streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "runs", Short: "The runs of the lake, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, l, _, err := g.open(dir)
+			_, l, _, err := g.open(c.Context(), dir)
 			if err != nil {
 				return err
 			}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -23,14 +22,16 @@ type planned struct {
 }
 
 // plan answers --dry-run.
-func (o *runOptions) plan(ctx context.Context, s streams, folder string, b pipeline.Bundle) error {
+func (o *runOptions) plan(ctx context.Context, s streams, where place, b pipeline.Bundle) error {
 	p, err := pipeline.Load(b)
 	if err != nil {
 		return err
 	}
 	l := lakeIn(mem.New()) // one that is not there yet is empty
-	if _, err := os.Stat(folder); err == nil {
-		if l, err = openLake(folder); err != nil {
+	if there, err := where.exists(ctx); err != nil {
+		return err
+	} else if there {
+		if l, err = openLake(ctx, where); err != nil {
 			return err
 		}
 	}
@@ -76,7 +77,7 @@ func (o *runOptions) plan(ctx context.Context, s streams, folder string, b pipel
 		w.AppendRow(table.Row{r.Table, blankZero(int64(r.Items)), blankZero(r.Bytes), work, r.Why})
 	}
 	w.Render()
-	fmt.Fprintf(s.out, "Dry run: nothing was changed in %s.\n", folder)
+	fmt.Fprintf(s.out, "Dry run: nothing was changed in %s.\n", shown(where.Name))
 	return nil
 }
 

@@ -55,11 +55,11 @@ func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit i
 	if limit < 1 {
 		return fault.New(fault.InvalidInput, "read", fmt.Sprintf("--limit %d", limit), "it is less than 1")
 	}
-	p, l, folder, err := g.open(dir)
+	p, l, where, err := g.open(ctx, dir)
 	if err != nil {
 		return err
 	}
-	e, err := openEngine(folder, "query", limits{})
+	e, err := openEngine(where.Local, "query", limits{})
 	if err != nil {
 		return err
 	}

@@ -108,30 +108,22 @@ func (o *runOptions) run(ctx context.Context, s streams) error {
 		fmt.Fprintf(s.out, "The event in %s calls for no run.\n", o.event)
 		return nil
 	}
-	folder := o.lake
-	var bundle pipeline.Bundle
-	if o.resume == "" || folder == "" {
-		b, p, err := o.load(o.dir)
-		if err != nil {
-			return err
-		}
-		bundle = b
-		if folder, err = o.lakeFolder(p); err != nil {
-			return err
-		}
-	}
-	if o.dryRun {
-		return o.plan(ctx, s, folder, bundle)
-	}
-	l, err := openLake(folder)
+	bundle, where, err := o.lakeAndPipeline()
 	if err != nil {
 		return err
 	}
-	lock := newLock(folder)
+	if o.dryRun {
+		return o.plan(ctx, s, where, bundle)
+	}
+	l, err := openLake(ctx, where)
+	if err != nil {
+		return err
+	}
+	lock := newLock(where.Local)
 	locked, err := o.enter(lock)
 	looked := false
 	for ; locked && err == nil; locked, err = lock.take() { // another run that has it looks at what this one was asked to
-		err = o.once(ctx, s, l, folder, bundle)
+		err = o.once(ctx, s, l, where, bundle)
 		again, rerr := lock.release()
 		var ended errReported // it came to its end, be it a failed one
 		if rerr != nil || (err != nil && !errors.As(err, &ended)) {
@@ -154,6 +146,20 @@ func (o *runOptions) run(ctx context.Context, s streams) error {
 	return err
 }
 
+// lakeAndPipeline reads the pipeline and finds its lake; a run that is resumed has a pipeline of its own, and needs the lake alone.
+func (o *runOptions) lakeAndPipeline() (pipeline.Bundle, place, error) {
+	if o.resume != "" && o.lake != "" {
+		where, err := placeOf(o.lake)
+		return pipeline.Bundle{}, where, err
+	}
+	bundle, p, err := o.load(o.dir)
+	if err != nil {
+		return pipeline.Bundle{}, place{}, err
+	}
+	where, err := o.place(p)
+	return bundle, where, err
+}
+
 // enter takes the lock, or leaves word for the active run to look again.
 func (o *runOptions) enter(lock *runLock) (bool, error) {
 	locked, err := lock.take()
@@ -170,14 +176,14 @@ func (o *runOptions) enter(lock *runLock) (bool, error) {
 }
 
 // once runs the state machine once.
-func (o *runOptions) once(ctx context.Context, s streams, l *lake.Lake, folder string, bundle pipeline.Bundle) error {
-	e, err := openEngine(folder, runEngine, o.limits)
+func (o *runOptions) once(ctx context.Context, s streams, l *lake.Lake, where place, bundle pipeline.Bundle) error {
+	e, err := openEngine(where.Local, runEngine, o.limits)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
 	display := newProgress(s)
-	journals := filepath.Join(folder, "_lakestep", "journals")
+	journals := filepath.Join(where.Local, "_lakestep", "journals")
 	runner, err := local.New(local.Options{Definition: statemachines.Medallion(), File: "medallion.asl.json", Dir: journals,
 		Steps: steps(l, e, connector.Limit{Items: 1000, Bytes: o.pageMB << 20}), MaxParallel: o.parallel, Clock: local.WallClock{}, Observe: display.observe})
 	if err != nil {
@@ -191,7 +197,7 @@ func (o *runOptions) once(ctx context.Context, s streams, l *lake.Lake, folder s
 		}
 		return err
 	}
-	return o.conclude(ctx, s, l, folder, run, out)
+	return o.conclude(ctx, s, l, where, run, out)
 }
 
 // drive starts a run or goes on with one.
@@ -277,7 +283,7 @@ func (o *runOptions) trigger() (event.Trigger, bool, error) {
 }
 
 // conclude prints how the run ended and turns it into an exit code.
-func (o *runOptions) conclude(ctx context.Context, s streams, l *lake.Lake, folder, run string, end local.Outcome) error {
+func (o *runOptions) conclude(ctx context.Context, s streams, l *lake.Lake, where place, run string, end local.Outcome) error {
 	var out ledger.Outcome
 	found, err := l.GetRun(ctx, run, ledger.OutcomeDocument, &out)
 	if err != nil {
@@ -292,7 +298,7 @@ func (o *runOptions) conclude(ctx context.Context, s streams, l *lake.Lake, fold
 	if s.json {
 		err = printJSON(s, out)
 	} else {
-		err = summarize(s, out, summaryContext{lake: folder, again: o.again(o.dir), look: o.look(o.dir), sample: o.dir == defaultPipeline && o.lake == ""})
+		err = summarize(s, out, summaryContext{lake: shown(where.Name), again: o.again(o.dir), look: o.look(o.dir), sample: o.dir == defaultPipeline && o.lake == ""})
 	}
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 
 // printState writes the document. Before the first byte, all of it is known to be readable.
 func printState(ctx context.Context, s streams, path string, at delta.AsOf) error {
-	t, err := openFolder(path)
+	t, err := openTable(ctx, path)
 	if err != nil {
 		return err
 	}

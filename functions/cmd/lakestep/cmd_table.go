@@ -39,7 +39,7 @@ func historyCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 		Use: "history TABLE|PATH", Short: "The versions of a table, newest first", Args: cobra.ExactArgs(1),
 		Example: "  lakestep table history silver.cleaned_orders",
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := g.target(*dir, args[0])
+			t, err := g.target(c.Context(), *dir, args[0])
 			if err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ func listCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "All tables with version, rows, files and bytes", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, l, _, err := g.open(*dir)
+			p, l, _, err := g.open(c.Context(), *dir)
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func showCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t, err := g.target(*dir, args[0])
+			t, err := g.target(c.Context(), *dir, args[0])
 			if err != nil {
 				return err
 			}

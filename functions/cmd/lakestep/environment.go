@@ -24,7 +24,6 @@ import (
 	"github.com/lakestep/lakestep/shared/pipeline"
 	"github.com/lakestep/lakestep/shared/step"
 	"github.com/lakestep/lakestep/shared/store"
-	"github.com/lakestep/lakestep/shared/store/file"
 )
 
 // defaultPipeline is the folder that commands take when none is named.
@@ -57,39 +56,36 @@ func (g *globals) load(dir string) (pipeline.Bundle, *pipeline.Pipeline, error) 
 	return b, p, err
 }
 
-// lakeFolder is the folder of the lake: --lake, or what the pipeline says.
-func (g *globals) lakeFolder(p *pipeline.Pipeline) (string, error) {
-	folder := g.lake
-	if folder == "" {
-		folder = p.Lake
+// place is where the lake is: --lake, or what the pipeline says.
+func (g *globals) place(p *pipeline.Pipeline) (place, error) {
+	if g.lake != "" {
+		return placeOf(g.lake)
 	}
-	if strings.Contains(folder, "://") {
-		return "", fault.New(fault.InvalidInput, "open lake", folder, "the command line reads lakes in folders only").
-			WithHint("give a folder with --lake")
-	}
-	return folder, nil
+	return placeOf(p.Lake)
 }
 
 // open loads a pipeline and opens its lake to look into it: there must be one.
-func (g *globals) open(dir string) (*pipeline.Pipeline, *lake.Lake, string, error) {
+func (g *globals) open(ctx context.Context, dir string) (*pipeline.Pipeline, *lake.Lake, place, error) {
 	_, p, err := g.load(dir)
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, place{}, err
 	}
-	folder, err := g.lakeFolder(p)
+	where, err := g.place(p)
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, place{}, err
 	}
-	if _, err := os.Stat(folder); err != nil {
-		return nil, nil, "", fault.New(fault.InvalidInput, "open lake", folder, "%w", err).WithHint("lakestep run%s", g.again(dir))
+	if there, err := where.exists(ctx); err != nil {
+		return nil, nil, place{}, err
+	} else if !there {
+		return nil, nil, place{}, fault.New(fault.InvalidInput, "open lake", shown(where.Name), "there is none").WithHint("lakestep run%s", g.again(dir))
 	}
-	l, err := openLake(folder)
-	return p, l, folder, err
+	l, err := openLake(ctx, where)
+	return p, l, where, err
 }
 
-// openLake opens a lake in a folder.
-func openLake(folder string) (*lake.Lake, error) {
-	s, err := file.New(folder)
+// openLake opens a lake.
+func openLake(ctx context.Context, where place) (*lake.Lake, error) {
+	s, err := openStore(ctx, where.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +110,7 @@ type limits struct {
 	memoryMB, threads int
 }
 
-// openEngine starts the SQL engine, its files in the lake's own file system. A run (name "run") holds the lake's lock, so that what it finds
+// openEngine starts the SQL engine, its files in folder, which is on the lake's own file system where it has one. A run (name "run") holds the lake's lock, so that what it finds
 // there was left by one that was killed, and is removed.
 func openEngine(folder, name string, l limits) (*engine.Engine, error) {
 	dir := filepath.Join(folder, "_lakestep", "tmp", name)
@@ -160,23 +156,20 @@ func steps(l *lake.Lake, e *engine.Engine, limit connector.Limit) step.Set {
 }
 
 // openSource is the registry of connectors.
-func openSource(_ context.Context, src pipeline.Source) (connector.Source, error) {
+func openSource(ctx context.Context, src pipeline.Source) (connector.Source, error) {
 	switch src.Connector {
 	case "files":
-		return openFiles(src)
+		return openFiles(ctx, src)
 	}
 	return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no connector %q", src.Connector).WithHint("connectors: files")
 }
 
-func openFiles(src pipeline.Source) (connector.Source, error) {
-	if strings.Contains(src.Path, "://") {
-		return nil, fault.New(fault.InvalidInput, "open source", src.Name, "path %s: the command line reads folders only", src.Path)
-	}
-	if info, err := os.Stat(src.Path); err != nil || !info.IsDir() {
+func openFiles(ctx context.Context, src pipeline.Source) (connector.Source, error) {
+	if info, err := os.Stat(src.Path); !isURL(src.Path) && (err != nil || !info.IsDir()) {
 		return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no folder %s", src.Path).
 			WithHint("make it, or name another one (%s)", src.Pos)
 	}
-	s, err := file.New(src.Path)
+	s, err := openStore(ctx, src.Path)
 	if err != nil {
 		return nil, err
 	}

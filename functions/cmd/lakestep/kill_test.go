@@ -36,7 +36,8 @@ func TestProcesses(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *shop)
-	}{{"Kill", testKill}, {"Interrupt", testInterrupt}, {"ResumeIsPinned", testResumeIsPinned}, {"SecondRun", testSecondRun}} {
+	}{{"Kill", testKill}, {"Interrupt", testInterrupt}, {"ResumeIsPinned", testResumeIsPinned}, {"SecondRun", testSecondRun},
+		{"S3", testS3}, {"Azure", testAzure}} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newShop(t, binary)) })
 	}
 }
@@ -61,7 +62,13 @@ func (s *shop) land(batch int) {
 	}
 }
 
-func (s *shop) lake(name string) string { return filepath.Join(s.dir, "lakes", name) }
+// lake is where the lake of that name is; a URL stands for itself.
+func (s *shop) lake(name string) string {
+	if isURL(name) {
+		return name
+	}
+	return filepath.Join(s.dir, "lakes", name)
+}
 
 // result is how a process ended; code is -1 when it was killed.
 type result struct {
@@ -112,7 +119,7 @@ func (s *shop) must(args ...string) result {
 // content is the rows of each table of a lake as sorted texts, without ingest times, and how often each was written.
 func (s *shop) content(name string) (rows map[string][]string, versions map[string]int64) {
 	s.t.Helper()
-	l, err := openLake(s.lake(name))
+	l, err := openLake(s.t.Context(), place{Name: s.lake(name)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -193,7 +200,11 @@ func (s *shop) runKilled(lake string, random *rand.Rand, within time.Duration) (
 
 // journals counts the runs that were begun.
 func (s *shop) journals(lake string) int {
-	names, err := filepath.Glob(filepath.Join(s.lake(lake), "_lakestep", "journals", "*.jsonl"))
+	where, err := placeOf(s.lake(lake))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(where.Local, "_lakestep", "journals", "*.jsonl"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -235,7 +246,7 @@ func (s *shop) begun(lake, table string) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		if l, err := openLake(s.lake(lake)); err == nil {
+		if l, err := openLake(s.t.Context(), place{Name: s.lake(lake)}); err == nil {
 			if _, err := l.Delta(table).Snapshot(ctx, delta.AsOf{}); err == nil {
 				return
 			}

@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		},
 	}
 	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "text or json")
-	root.PersistentFlags().StringVar(&g.lake, "lake", "", "folder of the lake, in place of the pipeline's own")
+	root.PersistentFlags().StringVar(&g.lake, "lake", "", "folder or URL of the lake, in place of the pipeline's own")
 	root.PersistentFlags().StringArrayVar(&g.vars, "var", nil, "set a variable of the pipeline: name=value (may be repeated); it is kept with the run, so no secrets")
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -150,7 +150,7 @@ func (g *globals) look(dir string) string {
 func (g *globals) flags() string {
 	var b strings.Builder
 	if g.lake != "" {
-		b.WriteString(" --lake " + quote(g.lake))
+		b.WriteString(" --lake " + quote(shown(g.lake)))
 	}
 	for _, v := range g.vars {
 		b.WriteString(" --var " + quote(v))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,10 +18,9 @@ import (
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/pipeline"
 	"github.com/lakestep/lakestep/shared/store"
-	"github.com/lakestep/lakestep/shared/store/file"
 )
 
-// target is the table that a command names: one of the pipeline's ("silver.orders"), or any Delta table by its folder.
+// target is the table that a command names: one of the pipeline's ("silver.orders"), or any Delta table by its folder or URL.
 type target struct {
 	Name     string // as it was given
 	Delta    *delta.Table
@@ -31,13 +29,13 @@ type target struct {
 	Pipeline *pipeline.Pipeline // nil for a folder
 }
 
-// target finds the table that an argument of a `table ...` command means. What has a slash is a folder, and so is a name under which there
+// target finds the table that an argument of a `table ...` command means. What has a slash is a folder or a URL, and a folder is also a name under which there
 // is a table's log; other names are the pipeline's tables. dir is the folder of the pipeline. The table may not exist.
-func (g *globals) target(dir, name string) (target, error) {
+func (g *globals) target(ctx context.Context, dir, name string) (target, error) {
 	if strings.ContainsAny(name, `/\`) || name == "." || name == ".." || isTable(name) {
-		return openFolder(name)
+		return openTable(ctx, name)
 	}
-	p, l, _, err := g.open(dir)
+	p, l, _, err := g.open(ctx, dir)
 	if err != nil {
 		return target{}, err
 	}
@@ -53,24 +51,20 @@ func isTable(folder string) bool {
 	return err == nil && info.IsDir()
 }
 
-// openFolder opens a Delta table of whatever maker.
-func openFolder(folder string) (target, error) {
-	if strings.Contains(folder, "://") {
-		return target{}, fault.New(fault.InvalidInput, "open table", folder, "the command line reads tables in folders only")
-	}
-	if _, err := os.Stat(folder); err != nil { // a store would make the folder
-		if errors.Is(err, os.ErrNotExist) {
-			err = delta.ErrNoTable
-		}
-		return target{}, fault.New(fault.InvalidInput, "open table", folder, "%w", err).
+// openTable opens a Delta table of whatever maker, in a folder or at a URL.
+func openTable(ctx context.Context, name string) (target, error) {
+	if there, err := (place{Name: name}).exists(ctx); err != nil {
+		return target{}, err
+	} else if !there {
+		return target{}, fault.New(fault.InvalidInput, "open table", shown(name), "%w", delta.ErrNoTable).
 			WithHint("give the folder that holds _delta_log, or the name of one of the pipeline's tables")
 	}
-	s, err := file.New(folder)
+	s, err := openStore(ctx, name)
 	if err != nil {
 		return target{}, err
 	}
 	t := delta.Open(s, "", delta.Options{Now: func() time.Time { return time.Now().UTC() }, NewID: uuid.NewString, Engine: "lakestep/" + version})
-	return target{Name: folder, Delta: t, Store: s}, nil
+	return target{Name: name, Delta: t, Store: s}, nil
 }
 
 // session starts an engine for the table's rows, its files in a folder of its own: a table of somebody else's is not written to. Call done
