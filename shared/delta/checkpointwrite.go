@@ -19,6 +19,7 @@ import (
 const (
 	defaultCheckpointInterval = 10     // commits
 	checkpointRowGroup        = 20_000 // rows held in memory while writing
+	checkpointBatch           = 512    // rows that are brought into columns together
 )
 
 // afterCommit writes a checkpoint when one is due. The commit stands whatever happens here.
@@ -43,7 +44,7 @@ func (t *Table) Checkpoint(ctx context.Context, version int64) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkpointable(); err != nil {
+	if err := s.CheckWritable(); err != nil {
 		return fault.New(fault.InvalidInput, "write checkpoint of", t.prefix, "version %d: %w", version, err)
 	}
 	key := t.logKey(fmt.Sprintf("%020d.checkpoint.parquet", version))
@@ -63,19 +64,6 @@ func (t *Table) Checkpoint(ctx context.Context, version int64) error {
 		return err
 	}
 	return t.putHint(ctx, h)
-}
-
-// checkpointable refuses tables whose checkpoints must have a form that is not written here.
-func (s *Snapshot) checkpointable() error {
-	if err := s.CheckWritable(); err != nil {
-		return err
-	}
-	c := s.metadata.Configuration
-	asJSON, set := c["delta.checkpoint.writeStatsAsJson"]
-	if set && !isTrue(asJSON) || isTrue(c["delta.checkpoint.writeStatsAsStruct"]) {
-		return errors.New("the table wants statistics as a struct in its checkpoints")
-	}
-	return nil
 }
 
 // putCheckpoint streams the snapshot into an object. An error leaves no object.
@@ -151,32 +139,36 @@ func (t *Table) putHint(ctx context.Context, h hint) error {
 
 // writeCheckpoint writes the rows in a fixed order: protocol, metadata, txns, domains, removes, adds.
 func (s *Snapshot) writeCheckpoint(out io.Writer) (err error) {
-	w := parquet.NewGenericWriter[checkpointRow](out, parquet.Compression(&parquet.Snappy), parquet.MaxRowsPerRowGroup(checkpointRowGroup))
-	batch := make([]checkpointRow, 0, 512)
+	layout := s.checkpointLayout()
+	w := parquet.NewWriter(out, layout.schema, parquet.Compression(&parquet.Snappy), parquet.MaxRowsPerRowGroup(checkpointRowGroup))
+	batch, adds := make([]checkpointRow, 0, checkpointBatch), make([]*Add, 0, checkpointBatch)
 	flush := func() {
 		if err == nil {
-			_, err = w.Write(batch)
+			var rows []parquet.Row
+			if rows, err = layout.rows(batch, adds); err == nil {
+				_, err = w.WriteRows(rows)
+			}
 		}
-		batch = batch[:0]
+		batch, adds = batch[:0], adds[:0]
 	}
-	put := func(row checkpointRow) {
-		if batch = append(batch, row); len(batch) == cap(batch) {
+	put := func(row checkpointRow, add *Add) {
+		if batch, adds = append(batch, row), append(adds, add); len(batch) == cap(batch) {
 			flush()
 		}
 	}
-	put(checkpointRow{Protocol: protocolRow(s.protocol)})
-	put(checkpointRow{Metadata: metadataRow(s.metadata)})
+	put(checkpointRow{Protocol: protocolRow(s.protocol)}, nil)
+	put(checkpointRow{Metadata: metadataRow(s.metadata)}, nil)
 	for _, x := range s.allTxns() {
-		put(checkpointRow{Txn: &txnRow{AppID: x.AppID, Version: x.Version, LastUpdated: x.LastUpdated}})
+		put(checkpointRow{Txn: &txnRow{AppID: x.AppID, Version: x.Version, LastUpdated: x.LastUpdated}}, nil)
 	}
 	for _, d := range s.Domains() {
-		put(checkpointRow{Domain: &domainRow{Domain: d.Domain, Configuration: d.Configuration}})
+		put(checkpointRow{Domain: &domainRow{Domain: d.Domain, Configuration: d.Configuration}}, nil)
 	}
 	for _, r := range s.unexpiredRemoves(s.table.now()) {
-		put(checkpointRow{Remove: removeRowOf(r)})
+		put(checkpointRow{Remove: removeRowOf(r)}, nil)
 	}
 	for _, a := range s.files {
-		put(checkpointRow{Add: addRowOf(a)})
+		put(checkpointRow{Add: addRowOf(a)}, &a)
 	}
 	flush()
 	if err != nil {
