@@ -270,11 +270,17 @@ func (v *vacuum) slow(ctx context.Context) error {
 			return err
 		}
 		for _, a := range c.Adds {
+			if !a.DataChange {
+				continue // the same rows are in files named before
+			}
 			if err := v.name(v.consumer, a.Path, a.DeletionVector); err != nil {
 				return err
 			}
 		}
-		for _, r := range c.Removes { // what a deletion vector took away is the difference of two
+		for _, r := range c.Removes { // rows that went are read from there; those of a deletion vector are the difference of two
+			if !r.DataChange {
+				continue
+			}
 			if err := v.name(v.consumer, r.Path, r.DeletionVector); err != nil {
 				return err
 			}

@@ -37,7 +37,8 @@ const exitCodes = `Exit codes:
   5  the position in a source or table is lost
   6  interrupted, or something was not available: the run can be resumed
   7  another run of the pipeline is active
-  8  a table was refused: damaged, or needs a feature that lakestep lacks`
+  8  a table was refused: damaged, or needs a feature that lakestep lacks
+  9  table check found damage`
 
 // exitBusy is what fault kinds cannot say.
 const exitBusy = 7
