@@ -21,7 +21,7 @@ func dying(in *inject.Injector, at int, die func()) settings {
 	return settings{wrap: in.Wrap, handler: func(_ string, h step.Handler) step.Handler {
 		return func(ctx context.Context, raw json.RawMessage) (json.RawMessage, error) {
 			out, err := h(ctx, raw)
-			if in.Ops() >= at {
+			if len(in.Ops()) >= at {
 				die()
 				return nil, errKilled
 			}
@@ -93,7 +93,11 @@ func (st stage) places(sample int) (out []place) {
 
 // crash lets a program die, and brings the run to its end by resuming it or by a new one.
 func (st stage) crash(t *testing.T, p place, resume bool) *site {
-	in := inject.New(inject.Plan{CrashAt: p.at, Applied: p.applied})
+	plan := inject.Plan{How: inject.Crash, At: p.at}
+	if p.applied {
+		plan.How = inject.CrashApplied
+	}
+	in := inject.New(plan)
 	s := st.before.copy(t)
 	ctx, die := context.WithCancel(t.Context())
 	defer die()
@@ -148,9 +152,9 @@ func TestTroubleAtEveryOperation(t *testing.T) {
 		for _, p := range st.places(4) {
 			t.Run(fmt.Sprintf("%d %s/applied=%v", p.at, st.ops[p.at-1], p.applied), func(t *testing.T) {
 				t.Parallel()
-				plan := inject.Plan{FailAt: p.at}
+				plan := inject.Plan{How: inject.Fail, At: p.at}
 				if p.applied {
-					plan = inject.Plan{TimeoutAt: p.at}
+					plan.How = inject.TimeOut
 				}
 				s := st.before.copy(t)
 				program := s.program(settings{wrap: inject.New(plan).Wrap})
@@ -177,7 +181,7 @@ func TestFailureAtEveryOperation(t *testing.T) {
 			t.Run(fmt.Sprintf("%d %s", p.at, st.ops[p.at-1]), func(t *testing.T) {
 				t.Parallel()
 				s := st.before.copy(t)
-				in := inject.New(inject.Plan{FailAt: p.at, Err: errBroken})
+				in := inject.New(inject.Plan{How: inject.Fail, At: p.at, Err: errBroken})
 				out, err := s.program(settings{wrap: in.Wrap}).start(t.Context(), "run")
 				if err == nil && out.Status == asl.Failed && !strings.Contains(out.Cause, errBroken.Error()) {
 					t.Errorf("the run failed of something else: %s %s", out.Error, out.Cause)

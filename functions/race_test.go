@@ -253,7 +253,7 @@ func publisherDies(t *testing.T, prefix string) {
 	approved := rival.approve(t, "rival", bundle)
 	l.land(3)
 	s.program(settings{}).loadOrders(t, "other", bundle)
-	in := inject.New(inject.Plan{CrashAt: 1, Counts: func(op inject.Op) bool {
+	in := inject.New(inject.Plan{How: inject.Crash, At: 1, Counts: func(op inject.Op) bool {
 		return op.Writes() && strings.HasPrefix(op.Key, "silver/quarantine_orders/_delta_log/")
 	}})
 	doomed := s.program(settings{wrap: in.Wrap})

@@ -141,7 +141,11 @@ func TestRestoreDies(t *testing.T) {
 						continue
 					}
 					s := r.copy(t)
-					in := inject.New(inject.Plan{CrashAt: at + 1, Applied: applied})
+					plan := inject.Plan{How: inject.Crash, At: at + 1}
+					if applied {
+						plan.How = inject.CrashApplied
+					}
+					in := inject.New(plan)
 					if err := r.restore(t.Context(), s, settings{wrap: in.Wrap}, name); err == nil {
 						continue // a checkpoint that could not be written
 					}
