@@ -135,8 +135,9 @@ func (g *merging) fit(ctx context.Context) error {
 			}
 		}
 	}
-	add(g.Matched, fmt.Sprintf("%s AS t, %s AS s", table, g.source))
-	add(g.NotMatched, g.source+" AS s")
+	source := "(\n" + g.Source + "\n) AS s" // not the table of it, in which an untyped NULL has got a type
+	add(g.Matched, fmt.Sprintf("%s AS t, %s", table, source))
+	add(g.NotMatched, source)
 	add(g.NotMatchedBySource, table+" AS t")
 	g.shape, err = g.Table.shape(ctx, g.snap, g.Evolve, all...)
 	return err
