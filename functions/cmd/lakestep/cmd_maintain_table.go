@@ -20,8 +20,8 @@ import (
 // exitDamaged is the code of a check that found damage.
 const exitDamaged = 9
 
-// shown is how many lines of a list a person gets to see; JSON has all.
-const shown = 20
+// maxShown is how many lines of a list a person gets to see; JSON has all.
+const maxShown = 20
 
 // maintained is the table as the operations of package maintenance want it, without an engine.
 func (t target) maintained() *dml.Table {
@@ -56,7 +56,7 @@ func optimizeCommand(g *globals, io func() streams, dir *string) *cobra.Command 
 }
 
 func optimizeTable(ctx context.Context, g *globals, s streams, dir, name string, o maintenance.OptimizeOptions) error {
-	t, err := g.target(dir, name)
+	t, err := g.target(ctx, dir, name)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func parseRetention(text string) (time.Duration, error) {
 }
 
 func vacuumTable(ctx context.Context, g *globals, s streams, dir, name string, o maintenance.VacuumOptions) error {
-	t, err := g.target(dir, name)
+	t, err := g.target(ctx, dir, name)
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,8 @@ func vacuumTable(ctx context.Context, g *globals, s streams, dir, name string, o
 		return printJSON(s, out)
 	}
 	for i, f := range out.Files {
-		if i == shown {
-			fmt.Fprintf(s.out, "  ... and %d more\n", len(out.Files)-shown)
+		if i == maxShown {
+			fmt.Fprintf(s.out, "  ... and %d more\n", len(out.Files)-maxShown)
 			break
 		}
 		fmt.Fprintf(s.out, "  %s  %9s  %s\n", f.Written.Format("2006-01-02 15:04"), size(f.Bytes), f.Path)
@@ -210,7 +210,7 @@ func restoreTable(ctx context.Context, g *globals, s streams, dir, name string, 
 	if at.Version == nil && at.Timestamp == nil {
 		return fault.New(fault.InvalidInput, "restore", name, "no version is named").WithHint("say --version N or --timestamp T; lakestep table history %s lists them", name)
 	}
-	t, err := g.target(dir, name)
+	t, err := g.target(ctx, dir, name)
 	if err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func checkCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 }
 
 func checkTable(ctx context.Context, g *globals, s streams, dir, name string, deep bool) error {
-	t, err := g.target(dir, name)
+	t, err := g.target(ctx, dir, name)
 	if err != nil {
 		return err
 	}
@@ -349,7 +349,7 @@ func showFindings(s streams, name string, out maintenance.Checked) {
 			damaged++
 			kind = "! " + kind
 		}
-		if i < 5*shown {
+		if i < 5*maxShown {
 			w.AppendRow(table.Row{kind, f.Object, f.What})
 		}
 		if f.Hint != "" && !hints[f.Hint] {
@@ -359,7 +359,7 @@ func showFindings(s streams, name string, out maintenance.Checked) {
 	}
 	if len(out.Findings) > 0 {
 		w.Render()
-		if n := len(out.Findings) - 5*shown; n > 0 {
+		if n := len(out.Findings) - 5*maxShown; n > 0 {
 			fmt.Fprintf(s.out, "... and %d more; -o json has all.\n", n)
 		}
 		for _, h := range order {
