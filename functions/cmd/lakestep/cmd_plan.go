@@ -77,7 +77,7 @@ func (o *runOptions) plan(ctx context.Context, s streams, where place, b pipelin
 		w.AppendRow(table.Row{r.Table, blankZero(int64(r.Items)), blankZero(r.Bytes), work, r.Why})
 	}
 	w.Render()
-	fmt.Fprintf(s.out, "Dry run: nothing was changed in %s.\n", shown(where.Name))
+	fmt.Fprintf(s.out, "Dry run: nothing was changed in %s.\n", displayed(where.Name))
 	return nil
 }
 

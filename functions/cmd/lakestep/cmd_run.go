@@ -298,7 +298,7 @@ func (o *runOptions) conclude(ctx context.Context, s streams, l *lake.Lake, wher
 	if s.json {
 		err = printJSON(s, out)
 	} else {
-		err = summarize(s, out, summaryContext{lake: shown(where.Name), again: o.again(o.dir), look: o.look(o.dir), sample: o.dir == defaultPipeline && o.lake == ""})
+		err = summarize(s, out, summaryContext{lake: displayed(where.Name), again: o.again(o.dir), look: o.look(o.dir), sample: o.dir == defaultPipeline && o.lake == ""})
 	}
 	if err != nil {
 		return err

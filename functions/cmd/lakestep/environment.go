@@ -77,7 +77,7 @@ func (g *globals) open(ctx context.Context, dir string) (*pipeline.Pipeline, *la
 	if there, err := where.exists(ctx); err != nil {
 		return nil, nil, place{}, err
 	} else if !there {
-		return nil, nil, place{}, fault.New(fault.InvalidInput, "open lake", shown(where.Name), "there is none").WithHint("lakestep run%s", g.again(dir))
+		return nil, nil, place{}, fault.New(fault.InvalidInput, "open lake", displayed(where.Name), "there is none").WithHint("lakestep run%s", g.again(dir))
 	}
 	l, err := openLake(ctx, where)
 	return p, l, where, err

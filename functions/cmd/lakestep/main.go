@@ -151,7 +151,7 @@ func (g *globals) look(dir string) string {
 func (g *globals) flags() string {
 	var b strings.Builder
 	if g.lake != "" {
-		b.WriteString(" --lake " + quote(shown(g.lake)))
+		b.WriteString(" --lake " + quote(displayed(g.lake)))
 	}
 	for _, v := range g.vars {
 		b.WriteString(" --var " + quote(v))

@@ -89,7 +89,7 @@ func TestURLs(t *testing.T) {
 	}
 	g := globals{lake: name}
 	where, err := placeOf(name)
-	if err != nil || strings.Contains(where.Local+shown(name)+g.flags(), "SECRET") {
+	if err != nil || strings.Contains(where.Local+displayed(name)+g.flags(), "SECRET") {
 		t.Errorf("%+v shows a signature, or %v", where, err)
 	}
 }

@@ -35,9 +35,9 @@ func placeOf(name string) (place, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return place{}, fault.New(fault.InvalidInput, "open lake", shown(name), "folder for journals: %w", err).WithHint("set XDG_CACHE_HOME or HOME")
+		return place{}, fault.New(fault.InvalidInput, "open lake", displayed(name), "folder for journals: %w", err).WithHint("set XDG_CACHE_HOME or HOME")
 	}
-	plain := shown(name)
+	plain := displayed(name)
 	readable := strings.Trim(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
@@ -72,8 +72,8 @@ func (p place) exists(ctx context.Context) (bool, error) {
 
 func isURL(name string) bool { return strings.Contains(name, "://") }
 
-// shown is a name for messages: a URL of Azure without its query, which may be a signature.
-func shown(name string) string {
+// displayed is a name for messages: a URL of Azure without its query, which may be a signature.
+func displayed(name string) string {
 	if isURL(name) && !strings.HasPrefix(name, "s3://") {
 		name, _, _ = strings.Cut(name, "?")
 	}
@@ -94,7 +94,7 @@ func openStore(ctx context.Context, name string) (store.Store, error) {
 	}
 	u, err := url.Parse(name)
 	if err != nil || u.User != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", shown(name), "it is no URL, or holds a password").WithHint("give %s", storeURLs)
+		return nil, fault.New(fault.InvalidInput, "open store", displayed(name), "it is no URL, or holds a password").WithHint("give %s", storeURLs)
 	}
 	path := strings.Trim(u.Path, "/")
 	switch u.Scheme {
@@ -105,13 +105,13 @@ func openStore(ctx context.Context, name string) (store.Store, error) {
 	case "https":
 		return openAzure(u, path, "https://"+u.Host)
 	}
-	return nil, fault.New(fault.InvalidInput, "open store", shown(name), "there is no store for %s://", u.Scheme).WithHint("give %s", storeURLs)
+	return nil, fault.New(fault.InvalidInput, "open store", displayed(name), "there is no store for %s://", u.Scheme).WithHint("give %s", storeURLs)
 }
 
 func openS3(ctx context.Context, u *url.URL, path string) (store.Store, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", shown(u.String()), "configuration of AWS: %w", err).WithHint("check ~/.aws/config and AWS_PROFILE")
+		return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "configuration of AWS: %w", err).WithHint("check ~/.aws/config and AWS_PROFILE")
 	}
 	o := s3.Options{Bucket: u.Host}
 	for key, values := range u.Query() {
@@ -121,7 +121,7 @@ func openS3(ctx context.Context, u *url.URL, path string) (store.Store, error) {
 		case "kms":
 			o.KMSKey = values[0]
 		default:
-			return nil, fault.New(fault.InvalidInput, "open store", shown(u.String()), "there is no option %s", key).WithHint("options: endpoint, kms")
+			return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "there is no option %s", key).WithHint("options: endpoint, kms")
 		}
 	}
 	if cfg.BaseEndpoint != nil || os.Getenv("AWS_ENDPOINT_URL_S3") != "" { // a service other than S3: most know no buckets in host names, and no regions
@@ -141,11 +141,11 @@ func openS3(ctx context.Context, u *url.URL, path string) (store.Store, error) {
 func openAzure(u *url.URL, path, service string) (store.Store, error) {
 	name, below, _ := strings.Cut(path, "/")
 	if u.Host == "" || name == "" {
-		return nil, fault.New(fault.InvalidInput, "open store", shown(u.String()), "it names no container").WithHint("give %s", storeURLs)
+		return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "it names no container").WithHint("give %s", storeURLs)
 	}
 	c, err := azureContainer(u, name, service)
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", shown(u.String()), "%w", err).
+		return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "%w", err).
 			WithHint("sign in (az login), or set AZURE_STORAGE_CONNECTION_STRING or AZURE_CLIENT_ID and what belongs to it")
 	}
 	return store.Sub(blob.New(c), below), nil

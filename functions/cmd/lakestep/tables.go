@@ -56,7 +56,7 @@ func openTable(ctx context.Context, name string) (target, error) {
 	if there, err := (place{Name: name}).exists(ctx); err != nil {
 		return target{}, err
 	} else if !there {
-		return target{}, fault.New(fault.InvalidInput, "open table", shown(name), "%w", delta.ErrNoTable).
+		return target{}, fault.New(fault.InvalidInput, "open table", displayed(name), "%w", delta.ErrNoTable).
 			WithHint("give the folder that holds _delta_log, or the name of one of the pipeline's tables")
 	}
 	s, err := openStore(ctx, name)
