@@ -93,7 +93,7 @@ def serve(commands):
     """Answers requests, one JSON object a line: {"cmd": name, ...} gives {"ok": answer} or {"error": text}."""
     print(json.dumps({"ok": "ready"}), file=answers, flush=True)
     for line in sys.stdin:
-        request = json.loads(line)
+        request = json.loads(line, parse_int=lambda n: -0.0 if n == "-0" else int(n))
         try:
             answer = {"ok": commands[request.pop("cmd")](**request)}
         except Exception as e:  # the caller judges what an engine refuses

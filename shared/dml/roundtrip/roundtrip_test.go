@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,9 +22,12 @@ import (
 )
 
 // seeds are those to run: from LAKESTEP_SEED on, LAKESTEP_SEQUENCES many.
-func seeds(t *testing.T, n int) (out []uint64) {
+func seeds(t *testing.T, n, long int) (out []uint64) {
 	t.Helper()
 	first := uint64(1)
+	if os.Getenv("LAKESTEP_LONG") != "" {
+		n = long
+	}
 	if s := os.Getenv("LAKESTEP_SEED"); s != "" {
 		v, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -83,7 +85,12 @@ func (s *score) String() string {
 
 // lacks are what the oracles refuse by their own word, or are known to get wrong: not what we could mend.
 var lacks = []struct{ oracle, pattern, reason string }{
-	{"delta-rs", `Cannot cast nullable struct field .* to non-nullable field`, "nested NOT NULL, of which DuckDB's files know nothing"},
+	{"delta-rs", `File name too long`, "it writes numbers of 300 digits into names of folders"},
+	{"delta-rs", `Table contains TIMESTAMP_NTZ columns but does not have the required`, "it creates no tables with timestamp_ntz inside of other types"},
+	{"delta-rs", `(?s)failed validation check.*_change_type`, "its merge with a change data feed finds NULLs in NOT NULL columns"},
+	{"Spark", `(?s)DELTA_FEATURES_PROTOCOL_METADATA_MISMATCH.*not listed in protocol: invariants`, "delta-rs created a table with NOT NULL that does not list the feature"},
+	{"Spark", `DELTA_FEATURES_REQUIRE_MANUAL_ENABLEMENT`, "it adds no column whose type needs a feature"},
+	{"delta-rs", `Unsupported table features required: \[TypeWidening\]`, "typeWidening is not supported"},
 }
 
 // excuse gives the reason for which an oracle's refusal is no failure of ours.
@@ -126,6 +133,39 @@ func (q *sequence) note(format string, args ...any) {
 func (q *sequence) wrong(format string, args ...any) {
 	q.Helper()
 	q.Fatalf("LAKESTEP_SEED=%d (table in %s): %s\n%s", q.seed, q.ours.path, fmt.Sprintf(format, args...), strings.Join(q.log, "\n"))
+}
+
+// hiddenRemoves are the versions whose feed must come from removed files with deletion vectors.
+func (q *sequence) hiddenRemoves(first, last int64) map[int64]bool {
+	q.Helper()
+	out := map[int64]bool{}
+	for c, err := range q.ours.Delta.Changes(q.Context(), first-1, last) {
+		if err != nil {
+			q.wrong("%v", err)
+		}
+		hidden := slices.ContainsFunc(c.Removes, func(r delta.Remove) bool { return r.DeletionVector != nil && r.DataChange })
+		out[c.Version] = hidden && len(c.CDC) == 0
+	}
+	return out
+}
+
+// create makes the table.
+func (q *sequence) create(w writer, by string) {
+	q.Helper()
+	q.note("created by %s", by)
+	err := w.create(q.Context(), q.model.shape)
+	if reason, ok := excuse(err); ok {
+		q.note("  created by lakestep: %s", reason)
+		err = q.ours.create(q.Context(), q.model.shape)
+	}
+	if err != nil {
+		q.wrong("create by %s: %v", by, err)
+	}
+	version, err := q.ours.version(q.Context())
+	if err != nil {
+		q.wrong("%v", err)
+	}
+	q.model.record(state{schema: q.model.first}, nil, false, version)
 }
 
 // do applies an operation by a writer, and records what the table must be since.
@@ -177,7 +217,7 @@ func (q *sequence) compareOurs(first int64) {
 		if err != nil {
 			q.wrong("reading version %d: %v", v, err)
 		}
-		if d := cmp.Diff(m.schema.String(), schema.String()); d != "" {
+		if d := cmp.Diff(columnsOf(m.schema), columnsOf(schema)); d != "" {
 			q.wrong("schema of version %d (-model +lakestep)\n%s", v, d)
 		}
 		if d := cmp.Diff(texts(m.schema, m.rows), texts(m.schema, rows)); d != "" {
@@ -186,12 +226,25 @@ func (q *sequence) compareOurs(first int64) {
 	}
 }
 
+// columnsOf are the columns in no order: delta-rs moves partition columns when it adds one.
+func columnsOf(s delta.Schema) []string {
+	var out []string
+	for _, f := range s.Fields {
+		out = append(out, fmt.Sprintf("%s %s %v", f.Name, f.Type, f.Nullable))
+	}
+	slices.Sort(out)
+	return out
+}
+
 // compare compares what an oracle reads of the versions from first on.
 func (q *sequence) compare(w *theirs, first int64, s *score) {
 	q.Helper()
 	var versions []int64
 	for v := first; v < int64(len(q.model.versions)); v++ {
 		versions = append(versions, v)
+	}
+	if len(versions) == 0 {
+		return
 	}
 	found, err := w.read(versions...)
 	if reason, ok := excuse(err); ok {
@@ -263,7 +316,12 @@ func (q *sequence) compareFeed(w *theirs, first int64, s *score) {
 	if err != nil {
 		q.wrong("%v", err)
 	}
+	lost := q.hiddenRemoves(first, last)
 	for v := first; v <= last; v++ {
+		if w.dialect == datafusion && lost[v] {
+			s.skipped["its feed reads removed files under the deletion vectors of others"]++
+			continue
+		}
 		m := q.model.versions[v]
 		if d := cmp.Diff(feed(schema, m.changes, m.net), feed(schema, found[v], m.net)); d != "" {
 			q.wrong("change data feed of version %d (-model +%s)\n%s", v, w.Name, d)
@@ -272,38 +330,73 @@ func (q *sequence) compareFeed(w *theirs, first int64, s *score) {
 	}
 }
 
-var ownKinds = []string{"append", "append", "overwrite whole", "checkpoint"}
+var ownKinds = []string{"append", "append", "overwrite", "overwrite whole", "overwrite partitions", "delete", "delete", "update", "update",
+	"merge", "merge", "merge", "checkpoint", "evolve", "optimize", "zorder", "restore"}
+
+// others are the oracles of a test, with a score for each, lakestep's first.
+func others(t *testing.T) (oracles []*theirs, scores []*score) {
+	t.Helper()
+	oracles = []*theirs{{Process: oracle.DeltaRS(t, os.Getenv("LAKESTEP_TEST_PYTHON")), dialect: datafusion}}
+	if folder := os.Getenv("LAKESTEP_TEST_SPARK"); folder != "" && os.Getenv("LAKESTEP_LONG") != "" {
+		oracles = append(oracles, &theirs{Process: oracle.Spark(t, folder), dialect: spark})
+	}
+	for _, o := range oracles {
+		s := newScore(o.Name)
+		t.Cleanup(func() { t.Log(s) })
+		scores = append(scores, s)
+	}
+	return oracles, scores
+}
 
 // TestRoundTrip: each sequence of lakestep's operations is read equal by the others at every version.
 func TestRoundTrip(t *testing.T) {
-	n := 20
-	oracles := []*theirs{{Process: oracle.DeltaRS(t, os.Getenv("LAKESTEP_TEST_PYTHON")), dialect: datafusion}}
-	if folder := os.Getenv("LAKESTEP_TEST_SPARK"); folder != "" && os.Getenv("LAKESTEP_LONG") != "" {
-		n = 200
-		oracles = append(oracles, &theirs{Process: oracle.Spark(t, folder), dialect: spark})
-	}
+	oracles, scores := others(t)
 	e := testEngine(t)
-	scores := []*score{newScore("lakestep"), newScore("delta-rs"), newScore("Spark")}
-	for _, seed := range seeds(t, n) {
+	for _, seed := range seeds(t, 20, 200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			q := newSequence(t, e, seed, true)
-			if err := q.ours.create(t.Context(), q.model.shape); err != nil {
-				q.wrong("%v", err)
-			}
-			q.model.record(state{schema: q.model.first}, nil, false, 0)
+			q := newSequence(t, e, seed, false)
+			q.create(q.ours, "lakestep")
 			for range 6 + q.g.IntN(7) {
-				q.do(q.ours, "lakestep", q.model.op(q.g, ownKinds, 0))
+				q.do(q.ours, "lakestep", q.model.op(q.g, ownKinds, 0.3))
 			}
 			q.compareOurs(0)
 			for i, w := range oracles {
-				w.path = filepath.Join(q.ours.path)
-				q.compare(w, 0, scores[i+1])
-				q.compareFeed(w, 0, scores[i+1])
-				q.compareWhere(w, scores[i+1])
+				w.path = q.ours.path
+				q.compare(w, 0, scores[i])
+				q.compareFeed(w, 0, scores[i])
+				q.compareWhere(w, scores[i])
 			}
 		})
 	}
-	for i := range oracles {
-		t.Log(scores[i+1])
+}
+
+// TestTurns: on one table lakestep and the others write in turns, and all read the same after each turn.
+func TestTurns(t *testing.T) {
+	oracles, scores := others(t)
+	e := testEngine(t)
+	for _, seed := range seeds(t, 10, 100) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			plain := len(oracles) == 1 || seed%2 == 0
+			q := newSequence(t, e, seed, plain)
+			q.g.modest = true
+			names, writers := []string{"lakestep"}, []writer{q.ours}
+			for _, w := range oracles {
+				w.path = q.ours.path
+				if plain || w.dialect != datafusion {
+					names, writers = append(names, w.Name), append(writers, w)
+				}
+			}
+			first := q.g.IntN(len(writers))
+			q.create(writers[first], names[first])
+			for range 5 + q.g.IntN(6) {
+				turn := q.g.IntN(len(writers))
+				from := int64(len(q.model.versions))
+				q.do(writers[turn], names[turn], q.model.op(q.g, ownKinds, 0))
+				q.compareOurs(from)
+				for i, w := range oracles {
+					q.compare(w, from, scores[i])
+				}
+			}
+		})
 	}
 }

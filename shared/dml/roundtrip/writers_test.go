@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/maintenance"
 	"github.com/lakestep/lakestep/shared/store/file"
 	"github.com/lakestep/lakestep/tools/oracle"
 )
@@ -85,6 +87,9 @@ func (w *ours) apply(ctx context.Context, o op, now state) error {
 			return err
 		}
 		return w.Delta.Checkpoint(ctx, s.Version())
+	case "optimize", "zorder":
+		_, err := maintenance.Optimize(ctx, w.Table, maintenance.OptimizeOptions{ZOrder: o.columns})
+		return err
 	default:
 		return errCannot
 	}
@@ -190,7 +195,12 @@ func (w *theirs) create(_ context.Context, s shape) error {
 	if partition == nil {
 		partition = []string{}
 	}
-	return w.call("create", map[string]any{"schema": schemaJSON(s.first), "partition": partition, "properties": s.properties}, nil)
+	properties := maps.Clone(s.properties)
+	delete(properties, checkProperty)
+	if err := w.call("create", map[string]any{"schema": schemaJSON(s.first), "partition": partition, "properties": properties}, nil); err != nil || len(s.checks) == 0 {
+		return err
+	}
+	return w.call("add_constraint", map[string]any{"name": "id_range", "sql": s.properties[checkProperty]}, nil)
 }
 
 func (w *theirs) apply(_ context.Context, o op, now state) error {
