@@ -59,10 +59,10 @@ func checkNewSchema(schema Schema, partitionColumns []string) error {
 	if bad != nil {
 		return bad
 	}
-	if schema.usesType(Void) {
+	if schema.Uses(Void) {
 		return fmt.Errorf("a column of type void has no place in a data file")
 	}
-	if schema.usesType(Variant) {
+	if schema.Uses(Variant) {
 		return fmt.Errorf("columns of type variant are read, but not written (variantType)")
 	}
 	// The round trip applies every rule of reading: known types, names unique without regard to case.

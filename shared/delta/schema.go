@@ -284,8 +284,8 @@ func walkFields(t Type, visit func(Field) bool) bool {
 	return true
 }
 
-// usesType tells whether p occurs anywhere in s.
-func (s StructType) usesType(p Primitive) bool {
+// Uses tells whether p occurs anywhere in s.
+func (s StructType) Uses(p Primitive) bool {
 	found := false
 	var look func(t Type)
 	look = func(t Type) {

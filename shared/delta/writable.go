@@ -155,7 +155,7 @@ func neededFeatures(m Metadata, schema Schema) []string {
 	need(featICT, isTrue(c[propICT]))
 	need(featTypeWidening, isTrue(c[propTypeWidening]))
 	need(featV2Checkpoint, c[propCheckpointPolicy] == "v2")
-	need(featTimestampNTZ, schema.usesType(TimestampNTZ))
+	need(featTimestampNTZ, schema.Uses(TimestampNTZ))
 	for key := range c {
 		need(featConstraints, strings.HasPrefix(key, constraintPrefix))
 	}

@@ -75,6 +75,9 @@ func (s *Session) Relation(ctx context.Context, sc Scan) (string, error) {
 		}
 		return fmt.Sprintf("(SELECT %s WHERE false)", strings.Join(columns, ", ")), nil
 	}
+	if err := s.checkVariants(ctx, sc, paths); err != nil {
+		return "", err
+	}
 	groups, err := s.groups(ctx, sc, paths)
 	if err != nil {
 		return "", err

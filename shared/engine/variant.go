@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -18,10 +19,11 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/google/uuid"
 
+	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
-// variant is SQL that reads a variant as the JSON that Spark's to_json gives of it. A shredded one is refused: its parts are in other columns.
+// variant is SQL that reads a variant as the JSON that PySpark gives of it. A shredded one is refused: its parts are in other columns.
 func (k converter) variant(expr string, c physical) (string, error) {
 	parts := map[string]bool{}
 	for _, p := range c.parts {
@@ -34,6 +36,32 @@ func (k converter) variant(expr string, c physical) (string, error) {
 		return "", errors.New("a variant without metadata and value")
 	}
 	return fmt.Sprintf("CAST(%s(struct_extract(%s, 'metadata'), struct_extract(%s, 'value')) AS JSON)", variantFunction, expr, expr), nil
+}
+
+var (
+	quotedName  = regexp.MustCompile(`"([^"]|"")*"`)
+	ownVariants = regexp.MustCompile(`\bVARIANT\b`)
+)
+
+// checkVariants refuses files whose variants carry Parquet's annotation: DuckDB 1.5 reads those into a type of its own, in which a variant null
+// is no longer told from a missing value.
+func (s *Session) checkVariants(ctx context.Context, sc Scan, paths []string) error {
+	if !sc.Schema.Uses(delta.Variant) {
+		return nil
+	}
+	for i, p := range paths {
+		columns, err := s.Strings(ctx, "SELECT column_type FROM (DESCRIBE SELECT * FROM "+parquet([]string{p})+")")
+		if err != nil {
+			return err
+		}
+		for _, c := range columns {
+			if ownVariants.MatchString(quotedName.ReplaceAllString(c[0], "")) {
+				return fault.New(fault.InvalidInput, "scan", sc.Table.Prefix(), "file %s holds variants with Parquet's annotation (variantType), of which the engine loses nulls", sc.Files[i].Path).
+					WithHint("read the table with Spark, or store the column as JSON text")
+			}
+		}
+	}
+	return nil
 }
 
 const variantFunction = "_variant_json"
@@ -243,36 +271,45 @@ func (v *variantText) primitive(kind byte, b []byte) error {
 	case 3, 4, 5, 6:
 		v.out.WriteString(signed(b).String())
 	case 7:
-		return v.float(math.Float64frombits(binary.LittleEndian.Uint64(b)), 64)
+		return v.float(math.Float64frombits(binary.LittleEndian.Uint64(b)))
 	case 14:
-		return v.float(float64(math.Float32frombits(binary.LittleEndian.Uint32(b))), 32)
+		return v.float(float64(math.Float32frombits(binary.LittleEndian.Uint32(b))))
 	case 8, 9, 10:
 		v.out.WriteString(decimalText(signed(b[1:]), int(b[0])))
 	case 11:
 		return v.quote(time.Unix(0, 0).UTC().AddDate(0, 0, int(signed(b).Int64())).Format(time.DateOnly))
 	case 12:
-		return v.quote(time.UnixMicro(signed(b).Int64()).UTC().Format("2006-01-02 15:04:05.999999-07:00"))
+		return v.quote(momentText(signed(b).Int64()) + "+00:00")
 	case 13:
-		return v.quote(time.UnixMicro(signed(b).Int64()).UTC().Format("2006-01-02 15:04:05.999999"))
+		return v.quote(momentText(signed(b).Int64()))
 	case 20:
 		return v.quote(uuid.UUID(b).String())
 	}
 	return nil
 }
 
-func (v *variantText) float(f float64, bits int) error {
+func (v *variantText) float(f float64) error {
 	switch {
 	case math.IsNaN(f):
 		return v.quote("NaN")
 	case math.IsInf(f, 0):
-		return v.quote(strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, bits), "+") + "inity")
+		return v.quote(strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+") + "inity")
 	}
-	text := strconv.FormatFloat(f, 'g', -1, bits)
+	text := strconv.FormatFloat(f, 'g', -1, 64)
 	if !strings.ContainsAny(text, ".e") {
 		text += ".0"
 	}
 	v.out.WriteString(text)
 	return nil
+}
+
+// momentText writes a moment in microseconds since the epoch; fractions have six digits.
+func momentText(micros int64) string {
+	layout := time.DateTime
+	if micros%1e6 != 0 {
+		layout += ".000000"
+	}
+	return time.UnixMicro(micros).UTC().Format(layout)
 }
 
 // signed reads a little-endian number in two's complement.
@@ -288,14 +325,15 @@ func signed(b []byte) *big.Int {
 	return n
 }
 
-// decimalText writes a number with that many digits behind the point.
+// decimalText writes a number of which that many digits are behind the point, without zeros at its end.
 func decimalText(n *big.Int, scale int) string {
 	digits := new(big.Int).Abs(n).String()
 	if pad := scale + 1 - len(digits); pad > 0 {
 		digits = strings.Repeat("0", pad) + digits
 	}
 	if scale > 0 {
-		digits = digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
+		digits = strings.TrimRight(digits[:len(digits)-scale]+"."+digits[len(digits)-scale:], "0")
+		digits = strings.TrimSuffix(digits, ".")
 	}
 	if n.Sign() < 0 {
 		return "-" + digits

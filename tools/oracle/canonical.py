@@ -1,7 +1,7 @@
 """The values of tables as JSON, in the form of the Delta corpus, and the loop that an oracle serves.
 
 decimal = text, timestamp = ISO with 6 digits and Z, timestamp_ntz the same without Z, date ISO, binary = hex, NaN and the
-infinities = text, map = list of [key, value] sorted by JSON text. Types are those of a Delta schema's JSON.
+infinities = text, map = list of [key, value] sorted by JSON text, variant = {"$variant": its JSON}. Types are those of a Delta schema's JSON.
 """
 import datetime as dt
 import decimal
@@ -48,6 +48,8 @@ def to_canonical(kind, v):
         return v.isoformat()
     if kind == "binary":
         return bytes(v).hex()
+    if kind == "variant":
+        return {"$variant": json.loads(v.toJson("UTC"))}
     return v
 
 

@@ -162,14 +162,13 @@ func sortedRows(ctx context.Context, session *engine.Session, t target, snap *de
 	if err != nil {
 		return "", err
 	}
-	file := session.TempFile("rows.jsonl")
-	// Neither the delimiter nor the quote occurs in JSON. DuckDB quotes lines that might be read as comments.
-	err = session.Exec(ctx, fmt.Sprintf("COPY (SELECT row FROM (SELECT %s AS row FROM %s) ORDER BY row) TO %s (FORMAT csv, HEADER false, DELIMITER '\x02', QUOTE '%[4]c', ESCAPE '%[4]c')",
-		canonicalRow(snap.Schema()), relation, engine.Literal(file), quoteByte))
-	return file, err
+	f, err := os.Create(session.TempFile("rows.jsonl"))
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "write", "rows", "%w", err)
+	}
+	query := fmt.Sprintf("SELECT row FROM (SELECT %s AS row FROM %s) ORDER BY row", canonicalRow(snap.Schema()), relation)
+	return f.Name(), errors.Join(session.WriteLines(ctx, query, f), f.Close())
 }
-
-const quoteByte = '\x01'
 
 // writeState writes the document with the rows of a file; without, where it has no name.
 func writeState(out io.Writer, state tableState, rows string) error {
@@ -201,7 +200,7 @@ func writeState(out io.Writer, state tableState, rows string) error {
 	return nil
 }
 
-// joinLines copies lines, of whatever length, with commas between them and without quotes around them.
+// joinLines copies lines, of whatever length, with commas between them.
 func joinLines(w *bufio.Writer, lines *bufio.Reader) error {
 	ended := false
 	for {
@@ -215,7 +214,7 @@ func joinLines(w *bufio.Writer, lines *bufio.Reader) error {
 		if ended {
 			_, _ = w.WriteString(",\n")
 		}
-		if ended = c == '\n'; !ended && c != quoteByte {
+		if ended = c == '\n'; !ended {
 			_ = w.WriteByte(c)
 		}
 	}
