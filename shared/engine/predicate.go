@@ -15,18 +15,68 @@ import (
 // delta.OpUnknown, under which any row may match, and so is a literal that the column's type cannot hold exactly: what the predicate excludes,
 // DuckDB excludes. Text that is not one expression is an InvalidInput fault; whether columns and functions exist is seen when it runs.
 func (s *Session) ParsePredicate(ctx context.Context, sql string, schema delta.Schema) (delta.Predicate, error) {
-	// In brackets, so that nothing can follow the expression unseen: what is parsed here is what WHERE (...) will mean.
-	var text string
-	if err := s.Row(ctx, "SELECT CAST(json_serialize_sql("+Literal("SELECT [\n"+sql+"\n]")+") AS VARCHAR)", &text); err != nil {
+	doc, e, err := s.parse(ctx, sql)
+	if err != nil {
 		return delta.Predicate{}, err
 	}
-	bad := func(format string, args ...any) (delta.Predicate, error) {
-		return delta.Predicate{}, fault.New(fault.InvalidInput, "read", "condition "+sql, format, args...).
+	p := predicateParser{ctx: ctx, session: s, schema: schema, statement: doc}
+	out := p.condition(e)
+	return out, p.failed
+}
+
+// Mentioned gives the columns of a schema that a condition names, or may name.
+func (s *Session) Mentioned(ctx context.Context, sql string, schema delta.Schema) ([]string, error) {
+	_, e, err := s.parse(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	var tree any
+	if err := json.Unmarshal(e.raw, &tree); err != nil {
+		return nil, fault.New(fault.Internal, "read", "condition "+sql, "%w", err)
+	}
+	named, all := map[string]bool{}, false
+	var walk func(node any)
+	walk = func(node any) {
+		switch node := node.(type) {
+		case []any:
+			for _, n := range node {
+				walk(n)
+			}
+		case map[string]any:
+			all = all || node["class"] == "STAR"
+			if names, ok := node["column_names"].([]any); ok {
+				for _, n := range names { // the first may be the name of the table
+					name, _ := n.(string)
+					named[strings.ToLower(name)] = true
+				}
+			}
+			for _, n := range node {
+				walk(n)
+			}
+		}
+	}
+	walk(tree)
+	var out []string
+	for _, f := range schema.Fields {
+		if all || named[strings.ToLower(f.Name)] {
+			out = append(out, f.Name)
+		}
+	}
+	return out, nil
+}
+
+// parse lets DuckDB read a condition. It stands in brackets, so that nothing can follow it unseen: what is parsed here is what WHERE (...) means.
+func (s *Session) parse(ctx context.Context, sql string) (doc statement, e *expression, err error) {
+	var text string
+	if err := s.Row(ctx, "SELECT CAST(json_serialize_sql("+Literal("SELECT [\n"+sql+"\n]")+") AS VARCHAR)", &text); err != nil {
+		return doc, nil, err
+	}
+	bad := func(format string, args ...any) (statement, *expression, error) {
+		return doc, nil, fault.New(fault.InvalidInput, "read", "condition "+sql, format, args...).
 			WithHint("write it as behind WHERE: amount > 10 AND day = DATE '2026-01-01'")
 	}
-	var doc statement
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
-		return delta.Predicate{}, fault.New(fault.Internal, "read", "condition "+sql, "DuckDB's own form of it: %w", err)
+		return doc, nil, fault.New(fault.Internal, "read", "condition "+sql, "DuckDB's own form of it: %w", err)
 	}
 	if doc.Error {
 		return bad("%s", doc.Message)
@@ -35,9 +85,7 @@ func (s *Session) ParsePredicate(ctx context.Context, sql string, schema delta.S
 	if !ok {
 		return bad("it is not one condition")
 	}
-	p := predicateParser{ctx: ctx, session: s, schema: schema, statement: doc}
-	out := p.condition(e)
-	return out, p.failed
+	return doc, e, nil
 }
 
 // statement is what json_serialize_sql gives.

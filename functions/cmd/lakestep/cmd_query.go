@@ -75,25 +75,7 @@ func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit i
 	if s.json {
 		return queryJSON(ctx, s, session, p, sql, limit)
 	}
-	rows, err := session.Sample(ctx, sql, limit+1)
-	if err != nil {
-		return queryError(err, p)
-	}
-	header, rows := rows[0], rows[1:]
-	more := len(rows) > limit
-	rows = rows[:min(len(rows), limit)]
-	w := newTable(s, header...)
-	for _, r := range rows {
-		for i, text := range r {
-			r[i] = shorten(text)
-		}
-		w.AppendRow(cells(r))
-	}
-	w.Render()
-	if more {
-		fmt.Fprintf(s.out, "The first %s; --limit shows more.\n", some(int64(limit), "row"))
-	}
-	return nil
+	return queryError(showRows(ctx, s, session, sql, limit), p)
 }
 
 // queryJSON prints the rows as objects, their values as JSON has them.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -74,6 +75,7 @@ func exitCode(err error) int {
 type streams struct {
 	out, err io.Writer
 	json     bool
+	format   string // --output
 }
 
 // globals are the flags of every command.
@@ -90,20 +92,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Short:         "A lakehouse for gigabytes: bronze, silver and gold Delta tables without a cluster",
 		Long:          "A lakehouse for gigabytes: bronze, silver and gold Delta tables without a cluster.\n\n" + exitCodes,
 		SilenceErrors: true, SilenceUsage: true, Version: version,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if g.output != "text" && g.output != "json" {
-				return fault.New(fault.InvalidInput, "read", "--output "+g.output, "it is neither text nor json")
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if known := outputs(c); !slices.Contains(known, g.output) {
+				return fault.New(fault.InvalidInput, "read", "--output "+g.output, "it is none of %s", strings.Join(known, ", "))
 			}
 			return nil
 		},
 	}
-	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "text or json")
+	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "text or json; jsonl or csv where rows are printed")
 	root.PersistentFlags().StringVar(&g.lake, "lake", "", "folder or URL of the lake, in place of the pipeline's own")
 	root.PersistentFlags().StringArrayVar(&g.vars, "var", nil, "set a variable of the pipeline: name=value (may be repeated); it is kept with the run, so no secrets")
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(args)
-	io := func() streams { return streams{out: stdout, err: stderr, json: g.output == "json"} }
+	io := func() streams { return streams{out: stdout, err: stderr, json: g.output == "json", format: g.output} }
 	root.AddCommand(runCommand(&g, io), validateCommand(&g, io), queryCommand(&g, io), tableCommand(&g, io), gateCommand(&g, io), runsCommand(&g, io), sampleCommand(io))
 	err := root.ExecuteContext(ctx)
 	var reported errReported
