@@ -36,7 +36,7 @@ are read; --explain tells which, and reads no rows.`,
 			if err != nil {
 				return err
 			}
-			t, err := g.target(*dir, args[0])
+			t, err := g.target(c.Context(), *dir, args[0])
 			if err != nil {
 				return err
 			}
