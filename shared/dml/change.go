@@ -23,7 +23,7 @@ type change struct {
 	updates string          // temporary table: _file, _pos, and the row that takes the place
 	deletes string          // temporary table: _file, _pos
 	whole   []int           // files that go with all their rows, unread
-	inFile  bool            // rewrite files even where the table enables deletion vectors
+	erasure bool            // say of each file which one it was made from: see ReplacesTag
 }
 
 // outcome is what a change came to.
@@ -33,6 +33,10 @@ type outcome struct {
 	copied                     int64 // rows written anew as they were
 	rewritten                  int64 // files
 }
+
+// ReplacesTag is the tag of a file that an erasure made from another, with that one's path as in the log: whoever has not read the old
+// file yet reads the new one in its place.
+const ReplacesTag = "lakestep.replaces"
 
 const (
 	changeType   = "_change_type"
@@ -135,7 +139,7 @@ func (c *change) mark(ctx context.Context, partly []touch, o *outcome) error {
 	var rewrite, vectors []touch
 	for _, f := range partly {
 		// A vector needs the number of the file's physical rows.
-		if _, known := liveRows(c.snap.Files()[f.file]); known && !c.inFile && isTrue(c.snap, "delta.enableDeletionVectors") {
+		if _, known := liveRows(c.snap.Files()[f.file]); known && isTrue(c.snap, "delta.enableDeletionVectors") {
 			vectors = append(vectors, f)
 		} else {
 			rewrite = append(rewrite, f)
@@ -174,6 +178,11 @@ func (c *change) rewrite(ctx context.Context, f touch, o *outcome) error {
 		"SELECT * FROM (SELECT t.* EXCLUDE (_file) FROM %s t ANTI JOIN (%s) USING (_pos)%s) ORDER BY _pos", relation, gone, updates))
 	if err != nil {
 		return err
+	}
+	if c.erasure {
+		for i := range adds {
+			adds[i].Tags = map[string]string{ReplacesTag: old.Path}
+		}
 	}
 	written := sumRows(adds)
 	if before, known := liveRows(old); known && before-f.deletes != written {

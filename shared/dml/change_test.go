@@ -162,3 +162,17 @@ func TestOverwriteParts(t *testing.T) {
 		})
 	}
 }
+
+// Whoever has not read a file yet from which rows were erased finds the one to read instead.
+func TestErasureSaysWhatItReplaces(t *testing.T) {
+	r := newRig(t, idv(), nil, nil)
+	r.run(dml.Append{Rows: "SELECT range AS id, 'a' AS v FROM range(5)"})
+	old := r.snapshot().Files()[0]
+	res := r.run(dml.Delete{Where: "id = 3", Erasure: "case 7"})
+	for c, err := range r.Delta.Changes(t.Context(), res.Version-1, res.Version) {
+		must(t, err)
+		if id, ok := c.Erasure(); !ok || id != "case 7" || len(c.Adds) != 1 || c.Adds[0].Tags[dml.ReplacesTag] != old.Path {
+			t.Errorf("%q, %+v", id, c.Adds)
+		}
+	}
+}

@@ -9,7 +9,8 @@ import (
 
 // Delete takes rows away: those for which the condition is true.
 type Delete struct {
-	Where string // SQL condition; "" for all rows
+	Where   string // SQL condition; "" for all rows
+	Erasure string // by whose order rows are deleted for good (delta.Operation.Erasure), "" for all else: who follows the table's changes passes over it
 }
 
 func (d Delete) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan, error) {
@@ -17,7 +18,7 @@ func (d Delete) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan
 	if err != nil {
 		return nil, err
 	}
-	c := &change{Table: t, snap: snap, after: snap, schema: snap.Schema(), whole: f.whole}
+	c := &change{Table: t, snap: snap, after: snap, schema: snap.Schema(), whole: f.whole, erasure: d.Erasure != ""}
 	if c.deletes, err = f.places(ctx); err != nil {
 		return nil, err
 	}
@@ -27,7 +28,7 @@ func (d Delete) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan
 		return nil, err
 	}
 	o.plan.Read = f.predicate
-	o.plan.Operation = delta.Operation{Name: "DELETE", Parameters: condition(d.Where), Metrics: o.metrics(map[string]int64{
+	o.plan.Operation = delta.Operation{Name: "DELETE", Erasure: d.Erasure, Parameters: condition(d.Where), Metrics: o.metrics(map[string]int64{
 		"numDeletedRows": o.deleted, "numCopiedRows": o.copied,
 	})}
 	return o.plan, nil

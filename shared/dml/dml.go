@@ -2,7 +2,6 @@ package dml
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -166,14 +165,7 @@ func (t *Table) target(snap *delta.Snapshot, schema delta.Schema) engine.Target 
 		Store: t.Store, Table: t.Delta, Schema: schema, Partition: snap.Metadata().PartitionColumns, Properties: snap.Metadata().Configuration,
 		Attempt: t.Attempt(), Now: t.Now(),
 	}
-	if text, ok := snap.Domain("delta.clustering"); ok {
-		var domain struct {
-			Columns [][]string `json:"clusteringColumns"`
-		}
-		if json.Unmarshal([]byte(text), &domain) == nil { // else it says nothing that statistics could follow
-			out.Clustered = domain.Columns
-		}
-	}
+	out.Clustered, _ = snap.ClusteringColumns()
 	return out
 }
 

@@ -185,7 +185,7 @@ func (e *evolver) typ(path, inside string, have, come delta.Type, changes *[]typ
 		case !ok:
 		case h == c:
 			return h, nil
-		case e.evolution.WidenTypes && widens(h, c):
+		case e.evolution.WidenTypes && delta.Widens(h, c):
 			if !strings.EqualFold(e.metadata.Configuration[propTypeWidening], "true") {
 				return nil, e.broken(path, "the table has type %s, the rows %s, and %s is not true", h, c, propTypeWidening).
 					WithHint("enable type widening on the table, or make a new table: other engines read the old files as %s", c)

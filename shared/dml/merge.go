@@ -211,9 +211,8 @@ func (g *merging) keyRange(ctx context.Context) (delta.Predicate, error) {
 	for _, k := range g.Keys {
 		f, ok := fieldOf(g.snap.Schema(), k)
 		come, _ := fieldOf(types, k)
-		_, isInteger := integers[primitive(f.Type)]
-		_, comesInteger := integers[primitive(come.Type)]
-		if !ok || !(f.Type == come.Type && (f.Type == delta.Type(delta.String) || f.Type == delta.Type(delta.Date)) || isInteger && comesInteger) {
+		have, comes := primitive(f.Type), primitive(come.Type)
+		if !ok || !(isInteger(have) && isInteger(comes) || have == comes && (have == delta.String || have == delta.Date)) {
 			continue
 		}
 		bounds, err := g.Session.Strings(ctx, fmt.Sprintf("SELECT CAST(min(%[1]s) AS VARCHAR), CAST(max(%[1]s) AS VARCHAR) FROM %[2]s", engine.Ident(k), g.source))

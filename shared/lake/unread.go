@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/maintenance"
@@ -35,9 +36,6 @@ func (t *Table) unread(ctx context.Context, from int64) ([]delta.Commit, error) 
 	return out, nil
 }
 
-// replacesTag names, on a file that an erasure wrote, the path of the file whose other rows it holds.
-const replacesTag = "lakestep.replaces"
-
 // erase takes the rows out of a gain that an erasure deleted before they were read: for each file its replacement. Rows that were read before are
 // the consumer's own to erase. Where it cannot be told which is which, because files were rearranged before (rearranged has their paths) or the
 // changes are in a feed, the fault is SourceLost: rows that were erased must not come back.
@@ -57,7 +55,7 @@ func (t *Table) erase(g *Gain, rearranged map[string]bool, c delta.Commit) error
 	instead := map[string][]delta.Add{} // by path of the file before
 	var unnamed []delta.Add             // the erasure does not say what they replace
 	for _, a := range c.Adds {
-		switch before := a.Tags[replacesTag]; {
+		switch before := a.Tags[dml.ReplacesTag]; {
 		case before != "":
 			instead[before] = append(instead[before], a)
 		case removed[a.Path]: // it has another deletion vector
