@@ -1,5 +1,5 @@
-// Package functions lists the steps of the medallion: the only list there is. Every host (AWS Lambda, Azure Functions, the local runner)
-// carries this set, and statemachines/medallion.asl.json orders it.
+// Package functions lists the steps: the only list there is. Every host (AWS Lambda, Azure Functions, the local runner) carries this set, and
+// statemachines/medallion.asl.json and maintenance.asl.json order it.
 package functions
 
 import (
@@ -9,9 +9,11 @@ import (
 	"github.com/lakestep/lakestep/functions/complete"
 	"github.com/lakestep/lakestep/functions/fail"
 	"github.com/lakestep/lakestep/functions/gold"
+	"github.com/lakestep/lakestep/functions/maintain"
 	"github.com/lakestep/lakestep/functions/publish"
 	"github.com/lakestep/lakestep/functions/quality"
 	"github.com/lakestep/lakestep/functions/silver"
+	"github.com/lakestep/lakestep/functions/survey"
 	"github.com/lakestep/lakestep/functions/validate"
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/engine"
@@ -39,5 +41,7 @@ func All(d Deps) step.Set {
 		publish.New(d.Lake),
 		complete.New(d.Lake, d.Engine),
 		fail.New(d.Lake, d.Engine),
+		survey.New(d.Lake),
+		maintain.New(d.Lake, d.Engine),
 	)
 }

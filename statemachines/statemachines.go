@@ -12,3 +12,12 @@ const MedallionFile = "statemachines/medallion.asl.json"
 
 // Medallion gives the definition of a pipeline run: bronze, silver and gold. The caller may change its copy.
 func Medallion() []byte { return append([]byte(nil), medallion...) }
+
+//go:embed maintenance.asl.json
+var maintenance []byte
+
+// MaintenanceFile is the name of the maintenance definition in messages.
+const MaintenanceFile = "statemachines/maintenance.asl.json"
+
+// Maintenance gives the definition of a maintenance run. The caller may change its copy.
+func Maintenance() []byte { return append([]byte(nil), maintenance...) }

@@ -37,9 +37,6 @@ type Output struct {
 	More     bool   `json:"more"`
 }
 
-// RejectedTable is where lines go that hold no row.
-const RejectedTable = "bronze.rejected_rows"
-
 // Options are what the step needs.
 type Options struct {
 	Lake   *lake.Lake

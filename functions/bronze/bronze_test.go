@@ -165,7 +165,7 @@ func TestColumnsEvolve(t *testing.T) {
 	r.equal("columns", fmt.Sprint(r.columns("bronze.csv")), "[id string name string _source_file string _ingested_at timestamp _batch_id string new string]")
 	r.equal("rows", r.rows("bronze.csv", "id, coalesce(name, 'NULL'), coalesce(new, 'NULL'), _source_file, _batch_id, _ingested_at::VARCHAR", "ORDER BY id"),
 		"[[1 x NULL a.csv b1 2026-07-01 12:00:00+00] [2 NULL n a.csv b2 2026-07-01 12:00:00+00] [3 z m b.csv b2 2026-07-01 12:00:00+00]]")
-	r.equal("nothing rejected", r.rows(bronze.RejectedTable, "*", ""), "no table")
+	r.equal("nothing rejected", r.rows(lake.RejectedTable, "*", ""), "no table")
 }
 
 func TestSpellingsWithinAPage(t *testing.T) {
@@ -203,7 +203,7 @@ func TestRejectedRows(t *testing.T) {
 	if out.Read != 4 || out.Accepted != 2 || out.Rejected != 2 {
 		t.Errorf("jsonl: %+v", out)
 	}
-	r.equal("rejected", r.rows(bronze.RejectedTable, "stream, file, line, replace(raw_text, chr(10), '|'), error, _batch_id, _ingested_at IS NOT NULL", "ORDER BY 1, 2, 3"), `[`+
+	r.equal("rejected", r.rows(lake.RejectedTable, "stream, file, line, replace(raw_text, chr(10), '|'), error, _batch_id, _ingested_at IS NOT NULL", "ORDER BY 1, 2, 3"), `[`+
 		`[in.csv b1/a.csv 3 "x|y",2,3 3 fields, the first line has 2 b1 true] `+
 		`[in.csv b1/a.csv 5 4,"5"6 a quoted field goes on behind its closing quote b1 true] `+
 		`[in.csv b1/a.csv 6 �,1 the line is not UTF-8 b1 true] `+
@@ -296,7 +296,7 @@ func TestConcurrentCalls(t *testing.T) {
 	}
 	wg.Wait()
 	r.equal("rows", r.rows("bronze.csv", "count(*), count(DISTINCT a)", ""), "[[12 12]]")
-	r.equal("rejected", r.rows(bronze.RejectedTable, "count(*), count(DISTINCT file)", ""), "[[12 12]]")
+	r.equal("rejected", r.rows(lake.RejectedTable, "count(*), count(DISTINCT file)", ""), "[[12 12]]")
 }
 
 // More commits than a chain of decisions is long: every file is still known.

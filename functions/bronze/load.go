@@ -245,10 +245,10 @@ func (l *loader) refuse(ctx context.Context, d *lake.Decision) error {
 	schema.Fields = append(schema.Fields, delta.Field{Name: "line", Type: delta.Long, Nullable: true})
 	schema.Fields = append(schema.Fields, textFields([]string{"raw_text", "error"})...)
 	schema.Fields = append(schema.Fields, metaFields()[1:]...)
-	adds, err := l.session.Write(ctx, l.target(l.Lake.Delta(RejectedTable), schema), fmt.Sprintf("SELECT %s AS stream, *, %s AS _ingested_at FROM %s",
+	adds, err := l.session.Write(ctx, l.target(l.Lake.Delta(lake.RejectedTable), schema), fmt.Sprintf("SELECT %s AS stream, *, %s AS _ingested_at FROM %s",
 		engine.Literal(l.declare.Stream), l.now(), rejected))
 	d.Counts.Quarantined = n
-	d.Refused = &lake.Refused{Attempt: l.attempt, Table: RejectedTable, Schema: schema, Adds: adds, Rows: n}
+	d.Refused = &lake.Refused{Attempt: l.attempt, Table: lake.RejectedTable, Schema: schema, Adds: adds, Rows: n}
 	return err
 }
 

@@ -46,6 +46,17 @@ type Lake struct {
 // New makes a Lake.
 func New(o Options) *Lake { return &Lake{Options: o, pipelines: map[string]*pipeline.Pipeline{}} }
 
+// RejectedTable is where lines of bronze's sources go that hold no row.
+const RejectedTable = "bronze.rejected_rows"
+
+// QuarantineOf is the full name of the table to which a table's refused rows go, "" for none.
+func QuarantineOf(t *pipeline.Table) string {
+	if t.Layer == pipeline.Bronze {
+		return RejectedTable
+	}
+	return t.QuarantineName()
+}
+
 // Prefix is the folder of a table: "silver.orders" lies at "silver/orders".
 func Prefix(table string) string { return strings.Replace(table, ".", "/", 1) }
 

@@ -15,10 +15,23 @@ import (
 	"github.com/lakestep/lakestep/shared/event"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
+	"github.com/lakestep/lakestep/shared/pipeline"
 )
 
 // Table is the ledger's full name.
 const Table = "ops.runs"
+
+// Tables are the full names of all tables that a pipeline's runs write, the ledger last.
+func Tables(p *pipeline.Pipeline) []string {
+	var names []string
+	for _, t := range p.Tables {
+		names = append(names, t.FullName())
+		if q := t.QuarantineName(); q != "" {
+			names = append(names, q)
+		}
+	}
+	return append(names, lake.RejectedTable, Table)
+}
 
 // Plan is what a run set out to do. Its document is "plan".
 type Plan struct {

@@ -42,7 +42,7 @@ func Load(b Bundle) (*Pipeline, error) {
 }
 
 func (l *loader) root(root *document.Node) {
-	f := l.Fields(root, "a pipeline", "name", "description", "lake", "vars", "sources", "bronze", "silver", "gold")
+	f := l.Fields(root, "a pipeline", "name", "description", "lake", "vars", "sources", "bronze", "silver", "gold", "maintenance")
 	f.Require("name", "lake", "sources", "bronze")
 	l.p.Name = f.String("name")
 	if f.Has("name") && l.p.Name != "" && !identifier(l.p.Name) {
@@ -59,6 +59,7 @@ func (l *loader) root(root *document.Node) {
 	}
 	l.checkNames()
 	l.link()
+	l.maintenance(f.Node("maintenance"))
 }
 
 // vars reads the defaults and puts the overrides over them.

@@ -70,6 +70,7 @@ type Pipeline struct {
 	Lake        string            // folder or URL of the lake
 	Vars        map[string]string // defaults and overrides
 	Sources     []Source
+	Maintenance Maintenance
 	Tables      []*Table // bronze, silver, gold; within a layer each table after those it reads
 }
 

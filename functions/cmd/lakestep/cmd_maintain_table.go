@@ -10,11 +10,10 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	"github.com/lakestep/lakestep/functions/bronze"
 	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/maintenance"
-	"github.com/lakestep/lakestep/shared/pipeline"
 )
 
 // exitDamaged is the code of a check that found damage.
@@ -216,7 +215,11 @@ func restoreTable(ctx context.Context, g *globals, s streams, dir, name string, 
 	}
 	var out maintenance.Restored
 	if t.Lake != nil {
-		out, err = t.Lake.Restore(ctx, name, quarantineOf(t.Pipeline, name), at, dry)
+		quarantine := ""
+		if declared, ok := t.Pipeline.Table(name); ok {
+			quarantine = lake.QuarantineOf(declared)
+		}
+		out, err = t.Lake.Restore(ctx, name, quarantine, at, dry)
 	} else {
 		out, err = maintenance.Restore(ctx, t.maintained(), maintenance.RestoreOptions{To: at, DryRun: dry})
 	}
@@ -237,18 +240,6 @@ func restoreTable(ctx context.Context, g *globals, s streams, dir, name string, 
 		sayBehind(s, t, name)
 	}
 	return nil
-}
-
-// quarantineOf is where a table's refused rows go, "" for nowhere.
-func quarantineOf(p *pipeline.Pipeline, name string) string {
-	t, ok := p.Table(name)
-	switch {
-	case !ok:
-		return ""
-	case t.Layer == pipeline.Bronze:
-		return bronze.RejectedTable
-	}
-	return t.QuarantineName()
 }
 
 // sayBehind names the tables that a restore stops.

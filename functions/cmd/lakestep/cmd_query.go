@@ -11,7 +11,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	"github.com/lakestep/lakestep/functions/bronze"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -34,18 +33,6 @@ func queryCommand(g *globals, io func() streams) *cobra.Command {
 	c.Flags().StringVarP(&dir, "pipeline", "p", defaultPipeline, "folder of the pipeline")
 	c.Flags().IntVar(&limit, "limit", 1000, "rows shown at most")
 	return c
-}
-
-// tableNames are all tables that a pipeline's lake may hold.
-func tableNames(p *pipeline.Pipeline) []string {
-	var names []string
-	for _, t := range p.Tables {
-		names = append(names, t.FullName())
-		if q := t.QuarantineName(); q != "" {
-			names = append(names, q)
-		}
-	}
-	return append(names, bronze.RejectedTable, ledger.Table)
 }
 
 func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit int) error {
@@ -123,7 +110,7 @@ func queryError(err error, p *pipeline.Pipeline) error {
 	f := fault.New(fault.InvalidInput, "", "", "%s", text).WithHint("%s", fault.HintOf(err))
 	if m := missingTable.FindStringSubmatch(text); m != nil {
 		name := m[1]
-		for _, n := range tableNames(p) {
+		for _, n := range ledger.Tables(p) {
 			if strings.HasSuffix(n, "."+name) {
 				return f.WithHint("%s is read as %s, and is there after a run that made it", name, n)
 			}
@@ -140,7 +127,7 @@ func lakeViews(ctx context.Context, session *engine.Session, l *lake.Lake, p *pi
 			return err
 		}
 	}
-	for _, name := range tableNames(p) {
+	for _, name := range ledger.Tables(p) {
 		layer, short, _ := strings.Cut(name, ".")
 		if !strings.Contains(strings.ToLower(sql), short) {
 			continue

@@ -13,6 +13,7 @@ import (
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/document"
 	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/ledger"
 	"github.com/lakestep/lakestep/shared/pipeline"
 )
 
@@ -64,7 +65,7 @@ func listCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 				return err
 			}
 			var all []described
-			for _, name := range tableNames(p) {
+			for _, name := range ledger.Tables(p) {
 				t, err := l.Open(c.Context(), name)
 				if err != nil {
 					return err
@@ -104,7 +105,7 @@ func showCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 
 // known refuses names that the pipeline does not have: the commonest mistake is a missing layer.
 func known(p *pipeline.Pipeline, name string) error {
-	if slices.Contains(tableNames(p), name) {
+	if slices.Contains(ledger.Tables(p), name) {
 		return nil
 	}
 	return fault.New(fault.InvalidInput, "find", name, "there is no such table").WithHint("%s", nearest(p, name))
@@ -112,7 +113,7 @@ func known(p *pipeline.Pipeline, name string) error {
 
 // nearest is a hint for a wrong table name.
 func nearest(p *pipeline.Pipeline, name string) string {
-	names := tableNames(p)
+	names := ledger.Tables(p)
 	var alike []string
 	for _, n := range names {
 		if strings.HasSuffix(n, "."+name) {

@@ -219,6 +219,8 @@ func (r *progressRow) take(step string, out stepResult, seconds float64) string 
 	case "publish":
 		r.state = fmt.Sprintf("published v%d", out.Version)
 		return fmt.Sprintf("version %d is published", out.Version)
+	case "maintain":
+		r.state = out.Status
 	}
 	return out.Status
 }
