@@ -24,6 +24,7 @@ type change struct {
 	deletes string          // temporary table: _file, _pos
 	whole   []int           // files that go with all their rows, unread
 	erasure bool            // say of each file which one it was made from: see ReplacesTag
+	kept    string          // temporary table of inserts that are read twice
 }
 
 // outcome is what a change came to.
@@ -67,6 +68,7 @@ func (c *change) run(ctx context.Context) (*outcome, error) {
 		}
 	}
 	feed := isTrue(c.snap, "delta.enableChangeDataFeed") && len(partly) > 0 // else adds and removes are the feed
+	defer func() { c.drop(c.kept) }()
 	if err := c.insert(ctx, feed, o); err != nil {
 		return nil, err
 	}
@@ -119,11 +121,11 @@ func (c *change) insert(ctx context.Context, feed bool, o *outcome) error {
 	}
 	query := checked(c.inserts, c.checks, c.schema)
 	if feed {
-		kept := c.temp("inserts")
-		if err := c.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", kept, query)); err != nil {
+		c.kept = c.temp("inserts")
+		if err := c.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", c.kept, query)); err != nil {
 			return broken(err, c.Delta.Prefix(), c.checks)
 		}
-		c.inserts = "SELECT * FROM " + kept
+		c.inserts = "SELECT * FROM " + c.kept
 		query = c.inserts
 	}
 	adds, err := c.Session.Write(ctx, c.target(c.after, c.schema), query)

@@ -198,6 +198,9 @@ func (t *Table) temp(name string) string {
 // drop frees temporary tables; what cannot be dropped goes with the session.
 func (t *Table) drop(tables ...string) {
 	for _, name := range tables {
+		if name == "" {
+			continue
+		}
 		_ = t.Session.Exec(context.Background(), "DROP TABLE IF EXISTS "+name)
 	}
 }

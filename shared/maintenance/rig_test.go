@@ -30,6 +30,8 @@ type rig struct {
 	t     testing.TB
 	root  string // the table's folder is root/t
 	clock *time.Time
+
+	engine *engine.Engine
 }
 
 func newRig(t testing.TB, partition []string, properties map[string]string, columns ...any) *rig {
@@ -41,7 +43,7 @@ func newRig(t testing.TB, partition []string, properties map[string]string, colu
 	must(t, err)
 	t.Cleanup(func() { _ = session.Close() })
 	now := time.Now().UTC()
-	r := &rig{t: t, root: t.TempDir(), clock: &now}
+	r := &rig{t: t, root: t.TempDir(), clock: &now, engine: e}
 	st, err := file.New(r.root)
 	must(t, err)
 	attempt := int64(0)
