@@ -206,7 +206,12 @@ func (f *footer) only(columns []fileColumn, groups []rowGroup) *footer {
 	root.NumChildren.Set(int32(len(columns)))
 	out := &footer{Version: f.Version, Schema: []format.SchemaElement{root}, CreatedBy: f.CreatedBy}
 	for _, c := range columns {
-		out.Schema = append(out.Schema, f.Schema[c.element:c.end]...)
+		for _, e := range f.Schema[c.element:c.end] {
+			if _, variant := e.LogicalType.Value.(*format.VariantType); variant {
+				e.LogicalType = format.LogicalType{} // DuckDB 1.5 loses variant nulls: see Scan.copies
+			}
+			out.Schema = append(out.Schema, e)
+		}
 	}
 	for _, g := range groups {
 		kept := rowGroup{NumRows: g.NumRows}

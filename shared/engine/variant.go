@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/google/uuid"
 
-	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
@@ -36,32 +34,6 @@ func (k converter) variant(expr string, c physical) (string, error) {
 		return "", errors.New("a variant without metadata and value")
 	}
 	return fmt.Sprintf("CAST(%s(struct_extract(%s, 'metadata'), struct_extract(%s, 'value')) AS JSON)", variantFunction, expr, expr), nil
-}
-
-var (
-	quotedName  = regexp.MustCompile(`"([^"]|"")*"`)
-	ownVariants = regexp.MustCompile(`\bVARIANT\b`)
-)
-
-// checkVariants refuses files whose variants carry Parquet's annotation: DuckDB 1.5 reads those into a type of its own, in which a variant null
-// is no longer told from a missing value.
-func (s *Session) checkVariants(ctx context.Context, sc Scan, paths []string) error {
-	if !sc.Schema.Uses(delta.Variant) {
-		return nil
-	}
-	for i, p := range paths {
-		columns, err := s.Strings(ctx, "SELECT column_type FROM (DESCRIBE SELECT * FROM "+parquet([]string{p})+")")
-		if err != nil {
-			return err
-		}
-		for _, c := range columns {
-			if ownVariants.MatchString(quotedName.ReplaceAllString(c[0], "")) {
-				return fault.New(fault.InvalidInput, "scan", sc.Table.Prefix(), "file %s holds variants with Parquet's annotation (variantType), of which the engine loses nulls", sc.Files[i].Path).
-					WithHint("read the table with Spark, or store the column as JSON text")
-			}
-		}
-	}
-	return nil
 }
 
 const variantFunction = "_variant_json"

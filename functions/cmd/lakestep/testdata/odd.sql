@@ -99,10 +99,12 @@ SET spark.sql.variant.inferShreddingSchema = true
 CREATE TABLE {t} (id INT, v VARIANT) USING delta TBLPROPERTIES ('delta.enableVariantShredding' = 'true')
 INSERT INTO {t} SELECT id, parse_json(concat('{"a": ', id, '}')) FROM range(10)
 
---- refused: variantType
+--- variants with Parquet's annotation
 SET spark.sql.parquet.variant.annotateLogicalType.enabled = true
-CREATE TABLE {t} (id INT, v VARIANT) USING delta
-INSERT INTO {t} SELECT 1, parse_json('null')
+SET spark.sql.variant.writeShredding.enabled = false
+CREATE TABLE {t} (id INT, v VARIANT, s STRUCT<v: VARIANT>, arr ARRAY<VARIANT>) USING delta TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')
+INSERT INTO {t} SELECT /*+ COALESCE(1) */ * FROM VALUES (1, parse_json('null'), named_struct('v', parse_json('null')), array(parse_json('{}'), NULL, parse_json('null'))), (2, NULL, named_struct('v', NULL), NULL), (3, parse_json('3'), NULL, array())
+DELETE FROM {t} WHERE id = 3
 
 --- rows deleted of many files
 CREATE TABLE {t} (id LONG, pad STRING) USING delta TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')
