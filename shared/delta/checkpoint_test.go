@@ -53,3 +53,19 @@ func noChange(files []delta.Add) []delta.Add {
 	}
 	return out
 }
+
+// TestStatsAsStructInDeltaRS: delta-rs finds the statistics in a checkpoint that has them as columns only.
+func TestStatsAsStructInDeltaRS(t *testing.T) {
+	root, table := ourTable(t, "delta.checkpoint.writeStatsAsStruct=true", "delta.checkpoint.writeStatsAsJson=false")
+	for v := range int64(20) { // leave no other start than the checkpoint
+		must(t, os.Remove(filepath.Join(root, "t/_delta_log", fmt.Sprintf("%020d.json", v))))
+	}
+	for _, v := range []int64{20, 24} {
+		s, err := table.Snapshot(t.Context(), delta.AsOf{Version: &v})
+		must(t, err)
+		if st, ok := delta.ParseStats(s.Files()[0].Stats); !ok || st.NumRecords != 2 {
+			t.Errorf("version %d: %+v", v, s.Files()[0])
+		}
+		compareWithPython(t, s, python(t, "read", filepath.Join(root, "t"), fmt.Sprint(v), "lakestep/app0", "lakestep/app1"))
+	}
+}

@@ -82,8 +82,9 @@ func writeData(t *testing.T, lake store.Store, prefix, rel string, ids ...int64)
 	}
 }
 
-// ourTable writes a partitioned table with 25 commits, two checkpoints, removes, txns and a metadata change.
-func ourTable(t *testing.T) (root string, table *delta.Table) {
+// ourTable writes a partitioned table with 25 commits, two checkpoints, removes, txns and a metadata change. Properties
+// ("key=value") come on top of the change data feed.
+func ourTable(t *testing.T, properties ...string) (root string, table *delta.Table) {
 	t.Helper()
 	root = t.TempDir()
 	lake, err := localfile.New(root)
@@ -91,7 +92,12 @@ func ourTable(t *testing.T) (root string, table *delta.Table) {
 	o := testOptions()
 	o.OnCheckpointError = func(table string, v int64, err error) { t.Errorf("checkpoint %d of %s: %v", v, table, err) }
 	table = delta.Open(lake, "t", o)
-	m, p, err := table.NewMetadata(testSchema, []string{"name"}, map[string]string{"delta.enableChangeDataFeed": "true"})
+	config := map[string]string{"delta.enableChangeDataFeed": "true"}
+	for _, property := range properties {
+		key, value, _ := strings.Cut(property, "=")
+		config[key] = value
+	}
+	m, p, err := table.NewMetadata(testSchema, []string{"name"}, config)
 	must(t, err)
 	_, err = table.Empty().Begin(delta.Operation{Name: "CREATE TABLE"}).ReadNothing().SetMetadata(m).SetProtocol(p).Commit(t.Context())
 	must(t, err)
