@@ -1,6 +1,6 @@
 // Package store is the port to object storage: keys, not paths.
 //
-// The adapters file, mem (and later s3, blob) implement Store; storetest holds the conformance suite that
+// The adapters file, mem, s3 and blob implement Store; storetest holds the conformance suite that
 // each must pass. The commit primitive of the Delta log is Put with IfAbsent.
 package store
 
@@ -24,7 +24,7 @@ type Object struct {
 	Key     string
 	Size    int64     // bytes
 	ModTime time.Time // of the last write
-	ETag    string    // changes whenever the content is written anew; opaque
+	ETag    string    // differs between contents, and in most stores between writes of the same; opaque
 }
 
 // Range is a part of an object in bytes. The zero Range is the whole object; Length 0 with an Offset means

@@ -1,7 +1,8 @@
 // Package s3 keeps objects in a bucket of Amazon S3, or of another service that speaks its protocol.
 //
 // Put-if-absent is a PUT with "If-None-Match: *": the service must honour it. S3 does in all buckets but directory buckets (whose listings
-// have no order either); a service that ignores the header would let two writers of a Delta log overwrite one another. An object of more than
+// have no order either); a service that ignores the header would let two writers of a Delta log overwrite one another, so the first such write
+// of a Store is repeated, and must be refused. An object of more than
 // 8 MiB goes in parts, and appears when the last of them is there; the parts of a writer that died stay, invisible, until a lifecycle rule of
 // the bucket drops them (AbortIncompleteMultipartUpload).
 //
@@ -17,6 +18,7 @@ import (
 	"math"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,6 +48,8 @@ type Store struct {
 	client *s3.Client
 	o      Options
 	limits remote.Limits
+
+	conditions atomic.Bool // the service is known to honour If-None-Match
 }
 
 // New opens a bucket. The region, the credentials and the endpoint are in cfg; that there are credentials is checked, that there is a bucket

@@ -99,7 +99,7 @@ func TestConditionalRequestConflict(t *testing.T) {
 		answers []string
 		want    error
 	}{
-		{[]string{conflict, "200"}, nil},
+		{[]string{conflict, "200", "412 PreconditionFailed"}, nil},
 		{[]string{conflict, conflict, "412 PreconditionFailed", "200"}, store.ErrExists}, // the last is HEAD, without our mark
 		{[]string{"412 PreconditionFailed"}, store.ErrExists},
 	} {
@@ -111,6 +111,18 @@ func TestConditionalRequestConflict(t *testing.T) {
 	err := answers(t, conflict, conflict, conflict, conflict, conflict, "404").Put(t.Context(), "k", strings.NewReader("x"), store.PutOptions{IfAbsent: true})
 	if fault.KindOf(err) != fault.Unavailable || errors.Is(err, store.ErrExists) {
 		t.Errorf("never decided: %v", err)
+	}
+}
+
+// A service that knows no conditions is found out by the first conditional put.
+func TestServiceWithoutConditions(t *testing.T) {
+	s := answers(t, "200")
+	if err := s.Put(t.Context(), "k", strings.NewReader("x"), store.PutOptions{}); err != nil {
+		t.Error(err)
+	}
+	err := s.Put(t.Context(), "k", strings.NewReader("x"), store.PutOptions{IfAbsent: true})
+	if fault.KindOf(err) != fault.InvalidInput || !strings.Contains(fault.HintOf(err), "overwrite one another") {
+		t.Errorf("%v, hint %q", err, fault.HintOf(err))
 	}
 }
 
