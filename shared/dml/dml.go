@@ -43,6 +43,7 @@ type Plan struct {
 	Protocol  *delta.Protocol
 	Blind     bool            // nothing of the table was looked at
 	Read      delta.Predicate // rows that were looked for, unless Blind; the zero Predicate stands for the whole table
+	ReadFiles []delta.Add     // whose rows mattered though they stay
 }
 
 // Vector says which rows of a file are deleted.
@@ -59,7 +60,7 @@ func (p *Plan) Changed() bool {
 // Txn is the plan as a transaction, to commit or to stage.
 func (p *Plan) Txn() *delta.Txn {
 	x := p.Base.Begin(p.Operation).Remove(true, p.Removes...).Add(p.Adds...).CDC(p.CDC...).ConstraintsHold()
-	looked := slices.Clone(p.Removes)
+	looked := slices.Concat(p.Removes, p.ReadFiles)
 	for i, v := range p.Vectors {
 		x.SetDeletionVector(v.File, &p.Vectors[i].Rows)
 		looked = append(looked, v.File)
@@ -74,7 +75,7 @@ func (p *Plan) Txn() *delta.Txn {
 	case p.Blind:
 		x.ReadNothing()
 	case p.Read.Op != "":
-		// Of the files without a matching row none matters: whoever takes rows from them takes none that was changed here.
+		// Of other files none matters: whoever takes rows from them takes none that would have been changed here.
 		x.ReadWhere(p.Read, looked...)
 	}
 	return x
@@ -86,6 +87,9 @@ func (t *Table) Plan(ctx context.Context, snap *delta.Snapshot, op Operation) (*
 	if err := snap.CheckWritable(); err != nil {
 		return nil, err
 	}
+	if err := t.notOurs(snap.Schema()); err != nil {
+		return nil, err
+	}
 	p, err := op.plan(ctx, t, snap)
 	if err != nil {
 		return nil, err
@@ -95,6 +99,16 @@ func (t *Table) Plan(ctx context.Context, snap *delta.Snapshot, op Operation) (*
 		return nil, fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "rows would go, and the table has delta.appendOnly=true")
 	}
 	return p, nil
+}
+
+// notOurs refuses columns that would hide those by which rows are found again.
+func (t *Table) notOurs(s delta.Schema) error {
+	for _, f := range s.Fields {
+		if name := strings.ToLower(f.Name); engine.Reserved(name) || slices.Contains([]string{"_file", "_pos", "_clause", "_s"}, name) {
+			return fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "a column may not be called %s: it would hide one of lakestep's own", f.Name)
+		}
+	}
+	return nil
 }
 
 // isTrue tells whether a property of the table is switched on.

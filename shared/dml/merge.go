@@ -68,6 +68,11 @@ func (m Merge) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan,
 	}
 	p := g.shape.onto(o.plan)
 	p.Read = g.read
+	if len(m.NotMatched) > 0 { // a row that goes meanwhile would have let one of the source in
+		if p.ReadFiles, err = g.matchedFiles(ctx, p); err != nil {
+			return nil, err
+		}
+	}
 	p.Operation = delta.Operation{Name: "MERGE", Parameters: m.parameters(), Metrics: o.metrics(map[string]int64{
 		"numTargetRowsInserted": o.inserted, "numTargetRowsUpdated": o.updated, "numTargetRowsDeleted": o.deleted, "numTargetRowsCopied": o.copied,
 		"numOutputRows": o.inserted + o.updated + o.copied,
@@ -337,7 +342,7 @@ func (g *merging) updates(ctx context.Context) ([]string, error) {
 		if !slices.ContainsFunc(part.clauses, func(c Clause) bool { return !c.Delete }) {
 			continue
 		}
-		numbers, err := g.touchedFiles(ctx, part.table)
+		numbers, err := g.filesOf(ctx, part.table, "_clause > 0")
 		if err != nil {
 			return nil, err
 		}
@@ -360,9 +365,31 @@ func (g *merging) updates(ctx context.Context) ([]string, error) {
 	return out, nil
 }
 
-// touchedFiles are the numbers of the files with a row that a clause changes.
-func (g *merging) touchedFiles(ctx context.Context, table string) ([]int, error) {
-	rows, err := g.Session.Query(ctx, fmt.Sprintf("SELECT DISTINCT _file FROM %s WHERE _clause > 0 ORDER BY _file", table))
+// matchedFiles are the files with a row that has a match, beside those that the plan takes away.
+func (g *merging) matchedFiles(ctx context.Context, p *Plan) ([]delta.Add, error) {
+	numbers, err := g.filesOf(ctx, g.pairs, "true")
+	if err != nil {
+		return nil, err
+	}
+	gone := map[string]bool{}
+	for _, a := range p.Removes {
+		gone[fileKey(a)] = true
+	}
+	for _, v := range p.Vectors {
+		gone[fileKey(v.File)] = true
+	}
+	var out []delta.Add
+	for _, n := range numbers {
+		if a := g.snap.Files()[n]; !gone[fileKey(a)] {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// filesOf are the numbers of the files in a table of places.
+func (g *merging) filesOf(ctx context.Context, table, where string) ([]int, error) {
+	rows, err := g.Session.Query(ctx, fmt.Sprintf("SELECT DISTINCT _file FROM %s WHERE %s ORDER BY _file", table, where))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package dml
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -71,7 +72,7 @@ func (t *Table) shape(ctx context.Context, snap *delta.Snapshot, ev Evolution, r
 		if err != nil {
 			return nil, err
 		}
-		if err := e.take(types); err != nil {
+		if err := errors.Join(t.notOurs(types), e.take(types)); err != nil {
 			return nil, err
 		}
 	}
