@@ -99,7 +99,8 @@ func (c *change) touched(ctx context.Context) ([]touch, error) {
 		deletes = "SELECT _file, false FROM " + c.deletes
 	}
 	rows, err := c.Session.Query(ctx, fmt.Sprintf(
-		"SELECT _file, count(*) FILTER (_update), count(*) FILTER (NOT _update) FROM (%s UNION ALL %s) GROUP BY _file ORDER BY _file", updates, deletes))
+		"SELECT _file, count(*) FILTER (_update), count(*) FILTER (NOT _update) FROM (%s UNION ALL %s) GROUP BY _file ORDER BY _file",
+		updates, deletes))
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,8 @@ func (c *change) mark(ctx context.Context, partly []touch, o *outcome) error {
 	if err := c.vectors(ctx, vectors, o); err != nil || c.updates == "" {
 		return err
 	}
-	adds, err := c.Session.Write(ctx, c.target(c.after, c.schema), fmt.Sprintf("SELECT * EXCLUDE (_file, _pos) FROM %s WHERE _file IN (%s)", c.updates, numbers(vectors)))
+	updated := fmt.Sprintf("SELECT * EXCLUDE (_file, _pos) FROM %s WHERE _file IN (%s)", c.updates, numbers(vectors))
+	adds, err := c.Session.Write(ctx, c.target(c.after, c.schema), updated)
 	o.plan.Adds = append(o.plan.Adds, adds...)
 	return err
 }
@@ -188,7 +190,7 @@ func (c *change) rewrite(ctx context.Context, f touch, o *outcome) error {
 	}
 	written := sumRows(adds)
 	if before, known := liveRows(old); known && before-f.deletes != written {
-		return fault.New(fault.Internal, "rewrite", old.Path, "the file has %d rows, %d are deleted, %d were written anew", before, f.deletes, written)
+		return fault.New(fault.Internal, "rewrite", old.Path, "of %d rows %d are deleted, and %d were written anew", before, f.deletes, written)
 	}
 	o.plan.Adds, o.plan.Removes = append(o.plan.Adds, adds...), append(o.plan.Removes, old)
 	o.copied, o.rewritten = o.copied+written-f.updates, o.rewritten+1

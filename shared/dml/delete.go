@@ -9,8 +9,9 @@ import (
 
 // Delete takes rows away: those for which the condition is true.
 type Delete struct {
-	Where   string // SQL condition; "" for all rows
-	Erasure string // by whose order rows are deleted for good (delta.Operation.Erasure), "" for all else: who follows the table's changes passes over it
+	Where string // SQL condition; "" for all rows
+	// Erasure says by whose order rows are deleted for good (delta.Operation), "" for all else. Who follows the table's changes passes over it.
+	Erasure string
 }
 
 func (d Delete) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan, error) {
@@ -68,7 +69,8 @@ func (u Update) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan
 	c := &change{Table: t, snap: snap, after: s.snap, schema: schema, updates: t.temp("updates")}
 	defer t.drop(c.updates)
 	query := fmt.Sprintf("SELECT t._file, t._pos, %s FROM %s AS t WHERE %s", list(row), relation, f.where)
-	if err := t.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", c.updates, checked(query, s.checks, schema, "_file", "_pos"))); err != nil {
+	query = checked(query, s.checks, schema, "_file", "_pos")
+	if err := t.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", c.updates, query)); err != nil {
 		return nil, broken(err, t.Delta.Prefix(), s.checks)
 	}
 	o, err := c.run(ctx)

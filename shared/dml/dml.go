@@ -105,7 +105,7 @@ func (t *Table) Plan(ctx context.Context, snap *delta.Snapshot, op Operation) (*
 func (t *Table) notOurs(s delta.Schema) error {
 	for _, f := range s.Fields {
 		if name := strings.ToLower(f.Name); engine.Reserved(name) || slices.Contains([]string{"_file", "_pos", "_clause", "_s"}, name) {
-			return fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "a column may not be called %s: it would hide one of lakestep's own", f.Name)
+			return fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "a column may not be called %s, as one of lakestep's own is", f.Name)
 		}
 	}
 	return nil

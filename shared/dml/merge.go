@@ -177,16 +177,23 @@ func (g *merging) match(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	twice, err := g.Session.Strings(ctx, fmt.Sprintf("SELECT _file, _pos FROM %s WHERE _clause > 0 GROUP BY _file, _pos HAVING count(*) > 1 LIMIT 1", g.pairs))
+	return g.once(ctx)
+}
+
+// once makes sure that one row of the source at most would change a row of the table.
+func (g *merging) once(ctx context.Context) error {
+	twice, err := g.Session.Strings(ctx, fmt.Sprintf(
+		"SELECT _file, _pos FROM %s WHERE _clause > 0 GROUP BY _file, _pos HAVING count(*) > 1 LIMIT 1", g.pairs))
 	if err != nil || len(twice) == 0 {
 		return err
 	}
-	rows, err := g.Session.Strings(ctx, fmt.Sprintf(
-		"SELECT left(CAST(s AS VARCHAR), 300) FROM %s AS s JOIN %s AS m ON m._s = s.rowid WHERE m._file = %s AND m._pos = %s AND _clause > 0 ORDER BY 1 LIMIT 2", g.source, g.pairs, twice[0][0], twice[0][1]))
+	rows, err := g.Session.Strings(ctx, fmt.Sprintf(`SELECT left(CAST(s AS VARCHAR), 300) FROM %s AS s JOIN %s AS m ON m._s = s.rowid
+		WHERE m._file = %s AND m._pos = %s AND m._clause > 0 ORDER BY 1 LIMIT 2`, g.source, g.pairs, twice[0][0], twice[0][1]))
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.InvalidInput, "merge into", g.Delta.Prefix(), "more than one row of the source would change one row of the table: %s and %s", rows[0][0], rows[1][0]).
+	return fault.New(fault.InvalidInput, "merge into", g.Delta.Prefix(),
+		"more than one row of the source would change one row of the table: %s and %s", rows[0][0], rows[1][0]).
 		WithHint("choose among the source's rows first, so that each row of the table has one match at most")
 }
 
@@ -220,7 +227,8 @@ func (g *merging) keyRange(ctx context.Context) (delta.Predicate, error) {
 		if !ok || !(isInteger(have) && isInteger(comes) || have == comes && (have == delta.String || have == delta.Date)) {
 			continue
 		}
-		bounds, err := g.Session.Strings(ctx, fmt.Sprintf("SELECT CAST(min(%[1]s) AS VARCHAR), CAST(max(%[1]s) AS VARCHAR) FROM %[2]s", engine.Ident(k), g.source))
+		bounds, err := g.Session.Strings(ctx, fmt.Sprintf(
+			"SELECT CAST(min(%[1]s) AS VARCHAR), CAST(max(%[1]s) AS VARCHAR) FROM %[2]s", engine.Ident(k), g.source))
 		if err != nil {
 			return read, err
 		}
@@ -322,8 +330,8 @@ func (g *merging) inserts() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		parts = append(parts, fmt.Sprintf(
-			"SELECT %s FROM (SELECT s.*, %s AS _clause FROM %s AS s WHERE NOT EXISTS (SELECT 1 FROM %s AS m WHERE m._s = s.rowid)) AS s WHERE _clause = %d",
+		parts = append(parts, fmt.Sprintf(`SELECT %s FROM (
+			SELECT s.*, %s AS _clause FROM %s AS s WHERE NOT EXISTS (SELECT 1 FROM %s AS m WHERE m._s = s.rowid)) AS s WHERE _clause = %d`,
 			list(row), caseOf(g.NotMatched), g.source, g.pairs, i+1))
 	}
 	return strings.Join(parts, "\nUNION ALL\n"), nil
@@ -358,7 +366,8 @@ func (g *merging) updates(ctx context.Context) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, fmt.Sprintf("SELECT t._file, t._pos, %s FROM %s AS t JOIN %s AS m ON m._file = t._file AND m._pos = t._pos%s WHERE m._clause = %d",
+			out = append(out, fmt.Sprintf(`SELECT t._file, t._pos, %s FROM %s AS t
+				JOIN %s AS m ON m._file = t._file AND m._pos = t._pos%s WHERE m._clause = %d`,
 				list(row), table, part.table, part.source, i+1))
 		}
 	}

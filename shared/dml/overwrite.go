@@ -28,7 +28,8 @@ func (o Overwrite) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*P
 	case o.Where != "" && o.Partitions:
 		return nil, fault.New(fault.InvalidInput, "overwrite", t.Delta.Prefix(), "by a condition or by partitions, not both")
 	case o.Where != "":
-		c.checks = append(slices.Clone(s.checks), check{"the new rows must fulfil the condition " + o.Where, fmt.Sprintf("((\n%s\n) IS NOT TRUE)", o.Where)})
+		within := check{"the new rows must fulfil the condition " + o.Where, fmt.Sprintf("((\n%s\n) IS NOT TRUE)", o.Where)}
+		c.checks = append(slices.Clone(s.checks), within)
 		f, err := t.find(ctx, snap, c.schema, o.Where)
 		if err != nil {
 			return nil, err

@@ -8,8 +8,8 @@ import (
 	"github.com/lakestep/lakestep/shared/engine"
 )
 
-// Replace changes rows by their places, for those who found them by themselves: _file is the number of a file in the snapshot's Files, _pos the
-// row in it, as engine.Scan with Position gives them. It is also the one operation on a table that does not exist yet.
+// Replace changes rows by their places, for those who found them by themselves: _file is the number of a file in the
+// snapshot's Files, _pos the row in it, as engine.Scan with Position gives them. It is also the one operation on a table that does not exist yet.
 type Replace struct {
 	Schema  delta.Schema // of the rows: the table's, or what the same commit makes of it
 	All     bool         // every row that is there goes

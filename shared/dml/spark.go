@@ -133,7 +133,8 @@ func (c *certain) node(v any) error {
 		}
 	case "BETWEEN":
 	case "OPERATOR":
-		if !slices.Contains([]string{"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "OPERATOR_NOT", "COMPARE_IN", "COMPARE_NOT_IN", "OPERATOR_COALESCE"}, kind) {
+		if !slices.Contains([]string{"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "OPERATOR_NOT", "COMPARE_IN", "COMPARE_NOT_IN",
+			"OPERATOR_COALESCE"}, kind) {
 			return fmt.Errorf("it uses %s", kind)
 		}
 	case "CAST":

@@ -36,7 +36,8 @@ func (s *Session) RowTypes(ctx context.Context, query string) (delta.Schema, err
 			err = fmt.Errorf("%q is left", p.rest)
 		}
 		if err != nil {
-			return delta.Schema{}, fault.New(fault.SchemaBroken, "write", fmt.Sprintf("column %s of type %s", n[0], found[0][i]), "Delta tables have no such type: %w", err).
+			column := fmt.Sprintf("column %s of type %s", n[0], found[0][i])
+			return delta.Schema{}, fault.New(fault.SchemaBroken, "write", column, "Delta tables have no such type: %w", err).
 				WithHint("cast the column: CAST(x AS type)")
 		}
 		out.Fields = append(out.Fields, delta.Field{Name: n[0], Type: t, Nullable: true})

@@ -35,8 +35,9 @@ type Target struct {
 }
 
 // Write runs a SELECT and stores its rows as Parquet data files of the target. The query's columns are taken by name and
-// cast to the schema; a schema column that the query lacks is an error of the query. No rows give no files. A NULL in a column that is not nullable is a SchemaBroken fault. An infinite date or
-// time, which other engines would take for a date, and a schema that forbids NULL inside a column are InvalidInput faults.
+// cast to the schema; a schema column that the query lacks is an error of the query. No rows give no files. A NULL in a
+// column that is not nullable is a SchemaBroken fault. An infinite date or time, which other engines would take for a date,
+// and a schema that forbids NULL inside a column are InvalidInput faults.
 func (s *Session) Write(ctx context.Context, t Target, query string) ([]delta.Add, error) {
 	dir := s.TempFile("copy") // its number is unique in the session, and so part of the files' names
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -65,7 +66,8 @@ func (t Target) columns() ([]string, error) {
 	var out []string
 	for _, f := range t.Schema.Fields {
 		if path, ok := requiredWithin(f.Type, f.Name); ok {
-			return nil, fault.New(fault.InvalidInput, "write", t.Table.Prefix(), "column %s is NOT NULL inside another, which DuckDB's Parquet files cannot say, and delta-rs would not read them", path).
+			return nil, fault.New(fault.InvalidInput, "write", t.Table.Prefix(),
+				"column %s is NOT NULL inside another, which DuckDB's Parquet files cannot say, and delta-rs would not read them", path).
 				WithHint("allow NULL there, or write this table with another engine")
 		}
 		if f.Type == delta.Type(delta.Void) {

@@ -30,7 +30,8 @@ func (w *writer) partitioned(ctx context.Context, query string) error {
 	if err := w.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS %s", rows, query)); err != nil {
 		return err
 	}
-	if err := w.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT *, CAST(row_number() OVER () AS INTEGER) AS _part FROM (SELECT %s, %s FROM %s GROUP BY %s)",
+	if err := w.Exec(ctx, fmt.Sprintf(`CREATE TEMP TABLE %s AS
+		SELECT *, CAST(row_number() OVER () AS INTEGER) AS _part FROM (SELECT %s, %s FROM %s GROUP BY %s)`,
 		parts, aliased(keys, "_key"), aliased(values, "_value"), rows, strings.Join(keys, ", "))); err != nil {
 		return err
 	}

@@ -145,8 +145,10 @@ func (w *writer) setColumn(stats *delta.Stats, l leaf, t delta.Primitive, m duck
 	}
 	lo, hasMin := text("min")
 	hi, hasMax := text("max")
-	if (t == delta.Date || t == delta.Timestamp || t == delta.TimestampNTZ) && (strings.HasSuffix(lo, "infinity") || strings.HasSuffix(hi, "infinity")) {
-		return fault.New(fault.InvalidInput, "write", w.Table.Prefix(), "column %s has the value infinity, which other engines would read as a date", name)
+	temporal := t == delta.Date || t == delta.Timestamp || t == delta.TimestampNTZ
+	if temporal && (strings.HasSuffix(lo, "infinity") || strings.HasSuffix(hi, "infinity")) {
+		return fault.New(fault.InvalidInput, "write", w.Table.Prefix(),
+			"column %s has the value infinity, which other engines would read as a date", name)
 	}
 	if !l.indexed {
 		return nil
