@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -84,6 +85,9 @@ func (t *Table) VectorKey(dv *DeletionVector) (string, error) {
 	}
 	prefix := dv.PathOrInlineDV[:cut]
 	raw, err := decodeZ85(dv.PathOrInlineDV[cut:])
+	if err == nil && len(raw) != len(uuid.UUID{}) {
+		err = fmt.Errorf("%d bytes are no UUID", len(raw))
+	}
 	if err != nil {
 		return "", fault.New(fault.InvalidInput, "locate deletion vector of", t.prefix, "%q: %w", dv.PathOrInlineDV, err)
 	}
@@ -229,6 +233,8 @@ func encodeZ85(id uuid.UUID) string {
 	return string(out)
 }
 
+// decodeZ85 reads Z85, and the end that delta-kernel-rs gives to bytes that do not fill their last group: n of them are n+1 digits behind as
+// many "#" as make five. Plain Z85 has no group that begins with "#".
 func decodeZ85(text string) ([]byte, error) {
 	if len(text)%5 != 0 {
 		return nil, fmt.Errorf("%d characters are no Z85 text", len(text))
@@ -236,16 +242,23 @@ func decodeZ85(text string) ([]byte, error) {
 	out := make([]byte, 0, len(text)/5*4)
 	for i := 0; i < len(text); i += 5 {
 		var n uint64
-		for _, c := range []byte(text[i : i+5]) {
+		group := text[i : i+5]
+		if i+5 == len(text) {
+			group = strings.TrimLeft(group, "#")
+		}
+		for _, c := range []byte(group) {
 			if z85Values[c] < 0 {
 				return nil, fmt.Errorf("character %q is no Z85 digit", c)
 			}
 			n = n*85 + uint64(z85Values[c])
 		}
-		if n > math.MaxUint32 {
+		size := len(group) - 1 // bytes
+		if size < 1 || n >= 1<<(8*size) {
 			return nil, fmt.Errorf("%q is no Z85 group", text[i:i+5])
 		}
-		out = binary.BigEndian.AppendUint32(out, uint32(n))
+		var four [4]byte
+		binary.BigEndian.PutUint32(four[:], uint32(n))
+		out = append(out, four[4-size:]...)
 	}
 	return out, nil
 }

@@ -185,3 +185,22 @@ func content(t *testing.T, s store.Store, key string) []byte {
 	}
 	return b
 }
+
+// delta-kernel-rs ends inline vectors in a way of its own when their length is no multiple of four (its table cdf-table-with-dv).
+func TestInlineVectorsOfKernelRs(t *testing.T) {
+	vector := &delta.DeletionVector{StorageType: "i", PathOrInlineDV: "^Bg9^0rr910000000000iXQKl0rr91000005c8Xg##093", SizeInBytes: 34, Cardinality: 1}
+	rows, err := delta.Open(mem.New(), "t", delta.Options{}).DeletedRows(t.Context(), vector)
+	if err != nil || rows.Len() != 1 || !rows.Contains(3) {
+		t.Errorf("%v, %v", rows, err)
+	}
+	for _, text := range []string{"^Bg9^0rr910000000000iXQKl0rr91000005c8Xg####3", "^Bg9^0rr910000000000iXQKl0rr91000005c8Xg#####", "^Bg9^0rr910000000000iXQKl0rr91##0935c8Xg0f003"} {
+		vector.PathOrInlineDV = text
+		if _, err := delta.Open(mem.New(), "t", delta.Options{}).DeletedRows(t.Context(), vector); fault.KindOf(err) != fault.InvalidInput {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := delta.Open(mem.New(), "t", delta.Options{}).DeletedRows(t.Context(),
+		&delta.DeletionVector{StorageType: "u", PathOrInlineDV: "vBn[lx{q8@P<9BN##093", SizeInBytes: 34, Cardinality: 1}); fault.KindOf(err) != fault.InvalidInput {
+		t.Errorf("a UUID of 14 bytes: %v", err)
+	}
+}
