@@ -185,3 +185,74 @@ func TestCutTransfer(t *testing.T) {
 		}
 	}
 }
+
+// lossy loses the answers of writes to the log, which take effect or not, and lets something happen in between.
+type lossy struct {
+	store.Store
+	losses  int  // answers still to lose
+	applied bool // whether those writes take effect
+	between func()
+}
+
+func (l *lossy) Put(ctx context.Context, key string, body io.Reader, o store.PutOptions) error {
+	if !o.IfAbsent || l.losses == 0 {
+		return l.Store.Put(ctx, key, body, o)
+	}
+	l.losses--
+	if l.applied {
+		_ = l.Store.Put(ctx, key, body, o) // perhaps it was there by then, too
+	}
+	if l.between != nil {
+		l.between()
+		l.between = nil
+	}
+	return fault.New(fault.Unavailable, "write", key, "no answer")
+}
+
+// TestAmbiguousCommit: a commit whose answer was lost is read back by its txnId, also behind commits of others, and repeated
+// only when it is not there.
+func TestAmbiguousCommit(t *testing.T) {
+	for _, c := range []struct {
+		losses  int
+		applied bool
+		rival   bool // another writer commits right after the lost answer
+		version int64
+	}{
+		{1, true, false, 1}, {1, true, true, 1}, {1, false, false, 1}, {1, false, true, 2},
+		{9, true, false, 1}, {9, true, true, 1}, // the first call fails, the second finds out
+		{3, false, true, 2},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			lake := mem.New()
+			newTable(t, lake, nil)
+			open := func(s store.Store) *delta.Table { return delta.Open(s, "silver/orders", delta.Options{}) }
+			bad := &lossy{Store: lake, losses: c.losses, applied: c.applied}
+			if c.rival {
+				bad.between = func() {
+					_, err := latest(t, open(lake)).Begin(write()).ReadNothing().Add(file("theirs")).Commit(t.Context())
+					must(t, err)
+				}
+			}
+			x := latest(t, open(bad)).Begin(write()).ReadNothing().Add(file("ours"))
+			v, err := x.Commit(t.Context())
+			if err != nil {
+				if !fault.KindOf(err).Retryable() || fault.HintOf(err) == "" {
+					t.Fatal(err)
+				}
+				bad.losses = 0
+				v, err = x.Commit(t.Context())
+				must(t, err)
+			}
+			again, err := x.Commit(t.Context())
+			must(t, err)
+			s := latest(t, open(lake))
+			want := "ours"
+			if c.rival {
+				want = "ours theirs"
+			}
+			if v != c.version || again != v || paths(s) != want {
+				t.Errorf("version %d, again %d, want %d; %s", v, again, c.version, paths(s))
+			}
+		})
+	}
+}
