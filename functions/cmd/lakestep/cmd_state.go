@@ -158,16 +158,38 @@ func optional(s string) *string {
 
 // sortedRows writes the rows into a file of the session, one JSON object a line, sorted by their text. It spills, whatever their number.
 func sortedRows(ctx context.Context, session *engine.Session, t target, snap *delta.Snapshot) (string, error) {
-	relation, err := session.Relation(ctx, engine.NewScan(t.Store, t.Delta, snap, engine.Files(snap.Files())))
-	if err != nil {
-		return "", err
-	}
 	f, err := os.Create(session.TempFile("rows.jsonl"))
 	if err != nil {
 		return "", fault.New(fault.Unavailable, "write", "rows", "%w", err)
 	}
-	query := fmt.Sprintf("SELECT row FROM (SELECT %s AS row FROM %s) ORDER BY row", canonicalRow(snap.Schema()), relation)
-	return f.Name(), errors.Join(session.WriteLines(ctx, query, f), f.Close())
+	defer f.Close()
+	if err := rowsOf(ctx, session, t, snap, snap.Files(), " ORDER BY row", f); err != nil {
+		return "", blame(ctx, session, t, snap, err)
+	}
+	return f.Name(), nil
+}
+
+func rowsOf(ctx context.Context, session *engine.Session, t target, snap *delta.Snapshot, files []delta.Add, order string, w io.Writer) error {
+	relation, err := session.Relation(ctx, engine.NewScan(t.Store, t.Delta, snap, engine.Files(files)))
+	if err != nil {
+		return err
+	}
+	return session.WriteLines(ctx, fmt.Sprintf("SELECT row FROM (SELECT %s AS row FROM %s)%s", canonicalRow(snap.Schema()), relation, order), w)
+}
+
+// blame says which file an error comes from, where it does not say so itself: those of the engine within a damaged file do not.
+func blame(ctx context.Context, session *engine.Session, t target, snap *delta.Snapshot, err error) error {
+	for _, a := range snap.Files() {
+		if ctx.Err() != nil || strings.Contains(err.Error(), a.Path) {
+			return err
+		}
+	}
+	for _, a := range snap.Files() {
+		if found := rowsOf(ctx, session, t, snap, []delta.Add{a}, "", io.Discard); found != nil {
+			return fault.New(fault.KindOf(found), "read", a.Path, "%w", found)
+		}
+	}
+	return err
 }
 
 // writeState writes the document with the rows of a file; without, where it has no name.

@@ -31,13 +31,10 @@ type corpusTable struct {
 // TestCorpus holds `table state` of every table of the Delta corpus against what Spark (or delta-rs) found in it: version, protocol, metadata,
 // files, transactions, domains and rows. It prints the score and names the tables that were refused.
 func TestCorpus(t *testing.T) {
-	corpus, err := filepath.Abs("../../../../shared/corpus/delta") // beside the checkout
-	if err != nil {
-		t.Fatal(err)
-	}
+	corpus := corpusFolder(t)
 	raw, err := os.ReadFile(filepath.Join(corpus, "manifest.json"))
 	if err != nil {
-		t.Skip("SKIPPED: no corpus of Delta tables at ../shared/corpus/delta")
+		t.Fatal(err)
 	}
 	var manifest struct{ Tables []corpusTable }
 	if err := json.Unmarshal(raw, &manifest); err != nil {
@@ -60,6 +57,54 @@ func TestCorpus(t *testing.T) {
 		})
 	}
 	t.Logf("%d right of %d", right, len(manifest.Tables))
+}
+
+// corpusFolder is where other engines' tables are, beside the checkout.
+func corpusFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := filepath.Abs("../../../../shared/corpus/delta")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(folder); err != nil {
+		t.Skip("SKIPPED: no corpus of Delta tables at ../shared/corpus/delta")
+	}
+	return folder
+}
+
+// TestDamagedDataFile spoils a data file at one place after another: the table is refused with the file's name, or the damage is one that
+// nobody can see (Parquet without checksums), and the document is whole.
+func TestDamagedDataFile(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "t")
+	if err := os.CopyFS(table, os.DirFS(filepath.Join(corpusFolder(t), "dat/all_primitive_types"))); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(table, "*.parquet"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	whole, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for at := 0; at+8 <= len(whole); at += 61 {
+		spoiled := slices.Clone(whole)
+		for i := range spoiled[at : at+8] {
+			spoiled[at+i] ^= 0x5a
+		}
+		if err := os.WriteFile(files[0], spoiled, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		switch code := run(t.Context(), []string{"table", "state", table}, &stdout, &stderr); {
+		case code == exitRefused && stdout.Len() == 0 && strings.Contains(stderr.String(), filepath.Base(files[0])):
+			refused++
+		case code != 0 || !json.Valid(stdout.Bytes()):
+			t.Errorf("offset %d: exit code %d: %s", at, code, stderr.String())
+		}
+	}
+	t.Logf("%d of %d spoiled files were refused", refused, len(whole)/61)
 }
 
 func (c corpusTable) check(code int, stdout []byte, stderr string) error {
