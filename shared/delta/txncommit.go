@@ -48,11 +48,6 @@ func (x *Txn) publish(ctx context.Context, base *Snapshot) (int64, error) {
 	next := x.readVersion + 1
 	race := newRace(x, base)
 	for lost := range maxRebases {
-		if lost > 1 {
-			if err := x.table.sleep(ctx, x.table.wait(lost-2)); err != nil {
-				return 0, fault.New(fault.KindOf(err), "commit to", x.table.prefix, "%w", err)
-			}
-		}
 		outcome := taken
 		if next > latest {
 			if outcome, err = x.put(ctx, race, next); err != nil {
@@ -61,6 +56,11 @@ func (x *Txn) publish(ctx context.Context, base *Snapshot) (int64, error) {
 		}
 		if outcome == committed {
 			return next, nil
+		}
+		if lost > 0 { // before the winners are read, not after: the version that is tried next must still be free then
+			if err := x.table.sleep(ctx, x.table.wait(lost-1)); err != nil {
+				return 0, fault.New(fault.KindOf(err), "commit to", x.table.prefix, "%w", err)
+			}
 		}
 		own, free, err := x.checkWinners(ctx, race, next)
 		switch {
