@@ -90,7 +90,7 @@ type entry struct {
 }
 
 const (
-	shards   = 4
+	shards   = 4 // with counters and slots; as many more have batches only
 	counters = 6 // a shard
 	batch    = 5 // rows
 	modulus  = 1_000_003
@@ -224,7 +224,7 @@ func (p *process) write(ctx context.Context) entry {
 	case p.Kind == "keeper" && chance < 70:
 		f.Op, run = p.keep(ctx)
 	case chance < 30 || len(p.batches) == 0 && chance < 45:
-		f.Op, f.Key = "append", fmt.Sprintf("%s-%d", p.Name, p.seq)
+		f.Op, f.Key, f.Shard = "append", fmt.Sprintf("%s-%d", p.Name, p.seq), p.random.Int64N(2*shards)
 		run = operation(dml.Append{Rows: batchRows(f)})
 	case chance < 45:
 		f = p.batches[0]
@@ -279,7 +279,7 @@ func (p *process) keep(ctx context.Context) (string, func(*dml.Table) (int64, er
 		}
 	case 1:
 		return "zorder", func(t *dml.Table) (int64, error) {
-			out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{ZOrder: []string{"id", "n"}})
+			out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{ZOrder: []string{"id", "n"}, BatchBytes: 1})
 			return out.Version, err
 		}
 	case 2:
@@ -292,7 +292,7 @@ func (p *process) keep(ctx context.Context) (string, func(*dml.Table) (int64, er
 		}
 	}
 	return "optimize", func(t *dml.Table) (int64, error) {
-		out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{})
+		out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{BatchBytes: 1}) // a partition a commit
 		return out.Version, err
 	}
 }

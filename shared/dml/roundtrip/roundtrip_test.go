@@ -156,6 +156,9 @@ func (q *sequence) create(w writer, by string) {
 	err := w.create(q.Context(), q.model.shape)
 	if reason, ok := excuse(err); ok {
 		q.note("  created by lakestep: %s", reason)
+		if err := os.RemoveAll(q.ours.path); err != nil { // of what it committed first
+			q.wrong("%v", err)
+		}
 		err = q.ours.create(q.Context(), q.model.shape)
 	}
 	if err != nil {
@@ -331,7 +334,7 @@ func (q *sequence) compareFeed(w *theirs, first int64, s *score) {
 }
 
 var ownKinds = []string{"append", "append", "overwrite", "overwrite whole", "overwrite partitions", "delete", "delete", "update", "update",
-	"merge", "merge", "merge", "checkpoint", "evolve", "optimize", "zorder", "restore"}
+	"merge", "merge", "merge", "checkpoint", "evolve", "optimize", "zorder", "restore", "vacuum"}
 
 // others are the oracles of a test, with a score for each, lakestep's first.
 func others(t *testing.T) (oracles []*theirs, scores []*score) {

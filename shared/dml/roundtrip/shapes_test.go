@@ -124,7 +124,7 @@ func (g *source) shape() shape {
 		set("delta.enableDeletionVectors", 0.4)
 		set("delta.enableInCommitTimestamps", 0.2)
 		set("delta.enableTypeWidening", 0.15)
-		set("delta.checkpoint.writeStatsAsStruct", 0)
+		set("delta.checkpoint.writeStatsAsStruct", 0.3)
 	}
 	if g.one(0.2) {
 		s.properties["delta.dataSkippingNumIndexedCols"] = fmt.Sprint(g.IntN(4) - 1)

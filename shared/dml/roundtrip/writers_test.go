@@ -90,6 +90,12 @@ func (w *ours) apply(ctx context.Context, o op, now state) error {
 	case "optimize", "zorder":
 		_, err := maintenance.Optimize(ctx, w.Table, maintenance.OptimizeOptions{ZOrder: o.columns})
 		return err
+	case "restore":
+		_, err := maintenance.Restore(ctx, w.Table, maintenance.RestoreOptions{To: delta.AsOf{Version: &o.version}})
+		return err
+	case "vacuum":
+		_, err := maintenance.Vacuum(ctx, w.Table, maintenance.VacuumOptions{})
+		return err
 	default:
 		return errCannot
 	}
