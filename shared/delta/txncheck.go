@@ -145,7 +145,7 @@ func (x *Txn) checkFiles(base *Snapshot, p Protocol, m Metadata, schema Schema) 
 	}
 	added := map[string]bool{}
 	for _, a := range x.changes.Adds {
-		if err := checkAdd(a, p, m, schema); err != nil {
+		if err := x.checkAdd(a, p, m, schema); err != nil {
 			return err
 		}
 		id, vector := fileID(a.Path, ""), a.DeletionVector.UniqueID()
@@ -162,8 +162,8 @@ func (x *Txn) checkFiles(base *Snapshot, p Protocol, m Metadata, schema Schema) 
 	return x.checkCDC(m, schema)
 }
 
-func checkAdd(a Add, p Protocol, m Metadata, schema Schema) error {
-	if err := checkFile(a.Path, a.Size, a.PartitionValues, m, schema); err != nil {
+func (x *Txn) checkAdd(a Add, p Protocol, m Metadata, schema Schema) error {
+	if err := x.table.checkFile(a.Path, a.Size, a.PartitionValues, m, schema); err != nil {
 		return err
 	}
 	_, ok := ParseStats(a.Stats)
@@ -186,16 +186,20 @@ func (x *Txn) checkCDC(m Metadata, schema Schema) error {
 		if !isTrue(m.Configuration[propCDF]) {
 			return fmt.Errorf("cdc %q on a table without %s=true", c.Path, propCDF)
 		}
-		if err := checkFile(c.Path, c.Size, c.PartitionValues, m, schema); err != nil {
+		if err := x.table.checkFile(c.Path, c.Size, c.PartitionValues, m, schema); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkFile(path string, size int64, values map[string]*string, m Metadata, schema Schema) error {
-	if _, err := relativePath(path); err != nil || !utf8.ValidString(path) {
-		return fmt.Errorf("file %q: not a path below the table root: %w", path, errors.Join(err))
+// checkFile checks what an action says of a file. An absolute path is of a shallow clone, and must be one that the table's Resolve knows.
+func (t *Table) checkFile(path string, size int64, values map[string]*string, m Metadata, schema Schema) error {
+	if _, err := t.fileKey(path); err != nil {
+		return err
+	}
+	if !utf8.ValidString(path) {
+		return fmt.Errorf("file %q: the path is not UTF-8", path)
 	}
 	if size <= 0 {
 		return fmt.Errorf("file %q: size %d bytes cannot be a Parquet file's", path, size)

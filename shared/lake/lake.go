@@ -27,13 +27,16 @@ import (
 	"github.com/lakestep/lakestep/shared/store"
 )
 
-// Options are what a Lake is given; all are required.
+// Options are what a Lake is given; all but Resolve are required.
 type Options struct {
 	Store      store.Store
 	Now        func() time.Time
 	NewAttempt func() int64  // random, positive: one for each invocation of a step
 	NewID      func() string // uuid
 	Version    string        // of lakestep, for the tables' history
+
+	// Resolve gives the key of a file that a table names by an absolute URI: shallow clones within the lake. Nil: no such table is read.
+	Resolve func(uri string) (key string, ok bool)
 }
 
 // Lake is a lake in a store. It may be used concurrently.
@@ -62,7 +65,7 @@ func Prefix(table string) string { return strings.Replace(table, ".", "/", 1) }
 
 // Delta gives the Delta table of a full name, whether or not it exists.
 func (l *Lake) Delta(table string) *delta.Table {
-	return delta.Open(l.Store, Prefix(table), delta.Options{Now: l.Now, NewID: l.NewID, Engine: "lakestep/" + l.Version})
+	return delta.Open(l.Store, Prefix(table), delta.Options{Now: l.Now, NewID: l.NewID, Engine: "lakestep/" + l.Version, Resolve: l.Resolve})
 }
 
 func bundleKey(digest string) string { return "_lakestep/bundles/" + digest + ".json" }
