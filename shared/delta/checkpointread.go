@@ -2,7 +2,6 @@ package delta
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -102,29 +101,14 @@ func scanParquet(source io.ReaderAt, size int64, key string, each func(line) err
 	}
 	var columns []int
 	root := newRecordNode(file.Root(), wantedColumn, &columns)
+	if err := checkPages(source, size, file, columns); err != nil {
+		return corruptCheckpoint(key, err)
+	}
+	budget := minBudget + maxExpansion*size
 	for _, group := range file.RowGroups() {
-		if err := scanRowGroup(group, root, columns, key, each); err != nil {
+		if err := scanRowGroup(group, root, columns, &budget, key, each); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// checkFooter compares the length that the footer gives for itself with the file's: parquet-go would allocate
-// whatever a damaged one says.
-func checkFooter(source io.ReaderAt, size int64) error {
-	var tail [8]byte // length, little-endian, and magic
-	if size < int64(len(tail))+4 {
-		return fmt.Errorf("%d bytes are no Parquet file", size)
-	}
-	if _, err := source.ReadAt(tail[:], size-int64(len(tail))); err != nil {
-		return err
-	}
-	if string(tail[4:]) != "PAR1" {
-		return errors.New("no Parquet file: its end is missing")
-	}
-	if n := int64(binary.LittleEndian.Uint32(tail[:4])); n > size-int64(len(tail)) {
-		return fmt.Errorf("footer of %d bytes in a file of %d", n, size)
 	}
 	return nil
 }
@@ -144,7 +128,7 @@ func wantedColumn(path string) bool {
 	return false
 }
 
-func scanRowGroup(group parquet.RowGroup, root *recordNode, columns []int, key string, each func(line) error) error {
+func scanRowGroup(group parquet.RowGroup, root *recordNode, columns []int, budget *int64, key string, each func(line) error) error {
 	if len(columns) == 0 {
 		return nil
 	}
@@ -162,6 +146,9 @@ func scanRowGroup(group parquet.RowGroup, root *recordNode, columns []int, key s
 	for {
 		n, err := rows.ReadRows(buf)
 		for _, row := range buf[:n] {
+			if *budget -= textOf(row); *budget < 0 { // a dictionary's few values can stand for very many
+				return corruptCheckpoint(key, errors.New("its actions are far longer than the file"))
+			}
 			splitRow(row, position, values)
 			l, err := actionOf(root.build(values).(record))
 			if err != nil {
@@ -178,6 +165,17 @@ func scanRowGroup(group parquet.RowGroup, root *recordNode, columns []int, key s
 			return corruptCheckpoint(key, err)
 		}
 	}
+}
+
+// textOf is the length of all text in a row, in bytes.
+func textOf(row parquet.Row) int64 {
+	sum := int64(0)
+	for _, v := range row {
+		if k := v.Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
+			sum += int64(len(v.ByteArray()))
+		}
+	}
+	return sum
 }
 
 // splitRow cuts a row into its columns' values.

@@ -182,7 +182,7 @@ func (m MapType) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the protocol's form.
 func (s *StructType) UnmarshalJSON(b []byte) error {
-	t, err := parseType(b)
+	t, err := parseType(b, 0)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,13 @@ func (s *StructType) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func parseType(b []byte) (Type, error) {
+// maxNesting bounds how deep types are nested: each level is read again with the one around it.
+const maxNesting = 100
+
+func parseType(b []byte, depth int) (Type, error) {
+	if depth > maxNesting {
+		return nil, fmt.Errorf("types nested more than %d deep", maxNesting)
+	}
 	var name string
 	if json.Unmarshal(b, &name) == nil {
 		p := Primitive(name)
@@ -222,17 +228,17 @@ func parseType(b []byte) (Type, error) {
 	}
 	switch raw.Type {
 	case "array":
-		element, err := parseType(raw.Element)
+		element, err := parseType(raw.Element, depth+1)
 		if err != nil {
 			return nil, fmt.Errorf("array element: %w", err)
 		}
 		return ArrayType{Element: element, ContainsNull: raw.ContainsNull}, nil
 	case "map":
-		key, err := parseType(raw.Key)
+		key, err := parseType(raw.Key, depth+1)
 		if err != nil {
 			return nil, fmt.Errorf("map key: %w", err)
 		}
-		value, err := parseType(raw.Value)
+		value, err := parseType(raw.Value, depth+1)
 		if err != nil {
 			return nil, fmt.Errorf("map value: %w", err)
 		}
@@ -243,7 +249,7 @@ func parseType(b []byte) (Type, error) {
 			if f.Name == nil {
 				return nil, errors.New("field without name")
 			}
-			t, err := parseType(f.Type)
+			t, err := parseType(f.Type, depth+1)
 			if err != nil {
 				return nil, fmt.Errorf("field %q: %w", *f.Name, err)
 			}

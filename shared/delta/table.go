@@ -139,6 +139,9 @@ func scanLines(r io.Reader, key string, each func(line) error) error {
 		return readErr
 	}
 	if err := sc.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("the line is longer than %d bytes, the most that is read", maxLine)
+		}
 		return fault.New(fault.InvalidInput, "read", fmt.Sprintf("%s:%d", key, number+1), "%w", &corruptError{err})
 	}
 	return nil
