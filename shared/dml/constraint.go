@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,8 +60,8 @@ func checked(query string, checks []check, schema delta.Schema, place ...string)
 	for i, c := range checks {
 		fmt.Fprintf(&cases, " WHEN %s THEN error('%s%d: ' || left(CAST({%s} AS VARCHAR), 1000))", c.bad, marker, i, strings.Join(members, ", "))
 	}
-	first := len(place)
-	columns[first] = fmt.Sprintf("CASE%s ELSE %s END AS %s", cases.String(), columns[first], engine.Ident(schema.Fields[0].Name))
+	first := slices.IndexFunc(schema.Fields, func(f delta.Field) bool { return f.Type != delta.Type(delta.Void) }) // void ones are not written
+	columns[len(place)+first] = fmt.Sprintf("CASE%s ELSE %s END AS %s", cases.String(), columns[len(place)+first], engine.Ident(schema.Fields[first].Name))
 	return fmt.Sprintf("SELECT %s FROM (\n%s\n) AS _row", strings.Join(columns, ", "), query)
 }
 
