@@ -44,7 +44,7 @@ func TestSpark(t *testing.T) {
 		t.Skip("SKIPPED: long; set LAKESTEP_LONG=1 and LAKESTEP_TEST_SPARK to a folder with Spark")
 	}
 	root := t.TempDir()
-	table, want := everything(t, root)
+	table, want := everything(t, root, "clustering", "vacuumProtocolCheck")
 	snapshot := latest(t, table)
 
 	cmd := exec.CommandContext(t.Context(), filepath.Join(folder, "venv/bin/python"), "testdata/spark.py", filepath.Join(root, "t"))
@@ -98,8 +98,31 @@ func TestSpark(t *testing.T) {
 	must(t, err)
 }
 
-// everything makes the table of TestSpark, in t below root: ids of its one column.
-func everything(t *testing.T, root string) (table *delta.Table, ids []int64) {
+// TestFeaturesInDeltaRS: delta-rs reads the same, but for a feature that it does not know.
+func TestFeaturesInDeltaRS(t *testing.T) {
+	interpreter := os.Getenv("LAKESTEP_TEST_PYTHON")
+	if interpreter == "" {
+		t.Skip("SKIPPED: LAKESTEP_TEST_PYTHON names no Python with deltalake")
+	}
+	root := t.TempDir()
+	_, want := everything(t, root, "clustering")
+	cmd := exec.CommandContext(t.Context(), interpreter, "testdata/interop.py", "ids", filepath.Join(root, "t"))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	answer, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	var got [2][]int64
+	must(t, json.Unmarshal(answer, &got))
+	some := slices.DeleteFunc(slices.Clone(want), func(id int64) bool { return id < 40 || id >= 52 })
+	if d := cmp.Diff([2][]int64{want, some}, got); d != "" {
+		t.Errorf("-ours +delta-rs's\n%s", d)
+	}
+}
+
+// everything makes the table of TestSpark, in t below root, and gives the ids in its one column.
+func everything(t *testing.T, root string, features ...string) (table *delta.Table, ids []int64) {
 	t.Helper()
 	lake, err := localfile.New(root)
 	must(t, err)
@@ -113,7 +136,7 @@ func everything(t *testing.T, root string) (table *delta.Table, ids []int64) {
 		"delta.checkpoint.writeStatsAsStruct": "true", "delta.checkpointInterval": "5", "delta.deletedFileRetentionDuration": "interval 200 days",
 	})
 	must(t, err)
-	p, err = p.Supporting(m, "clustering", "vacuumProtocolCheck")
+	p, err = p.Supporting(m, features...)
 	must(t, err)
 	domain, err := delta.Clustering([]string{"id"})
 	must(t, err)

@@ -2,6 +2,7 @@
 
 read TABLE [VERSION]   state as JSON, including all rows
 append TABLE           two appends, a delete and a checkpoint by delta-rs
+ids TABLE              column id of all rows, and of those from 40 to 51: by DataFusion, which knows deletion vectors
 create TABLE           a partitioned table by delta-rs, with merges, deletes and a checkpoint
 """
 import json
@@ -9,7 +10,7 @@ import os
 import sys
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 
 def state(path, version=None):
@@ -27,6 +28,13 @@ def state(path, version=None):
         "protocol": [dt.protocol().min_reader_version, dt.protocol().min_writer_version],
         "rows": sorted(rows, key=lambda r: json.dumps(r, default=str)),
     }
+
+
+def ids(path):
+    def query(where):
+        rows = QueryBuilder().register("t", DeltaTable(path)).execute(f"SELECT id FROM t WHERE {where}").read_all()
+        return sorted(r["id"] for r in pa.table(rows).to_pylist())
+    return [query("true"), query("id >= 40 AND id < 52")]
 
 
 def append(path):
@@ -56,6 +64,6 @@ command, table = sys.argv[1], sys.argv[2]
 if command == "read":
     out = state(table, int(sys.argv[3]) if len(sys.argv) > 3 and sys.argv[3] != "-" else None)
 else:
-    out = {"append": append, "create": create}[command](table)
+    out = {"append": append, "create": create, "ids": ids}[command](table)
 print(json.dumps(out, default=str), flush=True)
 os._exit(0)  # delta-rs's threads sometimes abort a regular exit, after all work is done
