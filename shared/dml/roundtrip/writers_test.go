@@ -2,11 +2,11 @@ package roundtrip
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -289,15 +289,33 @@ func (w *theirs) changes(first, last int64, s delta.Schema) (map[int64][]change,
 	if err != nil {
 		return nil, err
 	}
+	return byVersion(rows)
+}
+
+// changes gives our own change data feed of the versions, by version.
+func (w *ours) changes(ctx context.Context, first, last int64, s delta.Schema) (map[int64][]change, error) {
+	feed, err := w.Changes(ctx, first, last)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := w.query(ctx, s, "SELECT * EXCLUDE ("+dml.CommitTimestamp+") FROM "+feed)
+	if err != nil {
+		return nil, err
+	}
+	return byVersion(rows)
+}
+
+// byVersion takes the rows of a feed apart.
+func byVersion(rows []row) (map[int64][]change, error) {
 	out := map[int64][]change{}
 	for _, r := range rows {
-		version, err := r["_commit_version"].(json.Number).Int64()
-		kind, ok := r["_change_type"].(string)
+		version, err := strconv.ParseInt(fmt.Sprint(r[dml.CommitVersion]), 10, 64)
+		kind, ok := r[dml.ChangeType].(string)
 		if err != nil || !ok {
 			return nil, fmt.Errorf("row %s of the feed", r.text())
 		}
-		delete(r, "_commit_version")
-		delete(r, "_change_type")
+		delete(r, dml.CommitVersion)
+		delete(r, dml.ChangeType)
 		out[version] = append(out[version], change{kind, r})
 	}
 	return out, nil
