@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/maintenance"
+	"github.com/lakestep/lakestep/shared/store"
 )
 
 func cloneCommand(g *globals, io func() streams, dir *string) *cobra.Command {
@@ -46,7 +48,7 @@ func cloneTable(ctx context.Context, g *globals, s streams, dir, name, to string
 	if err != nil {
 		return err
 	}
-	base, err := baseOf(t, g, dir, name)
+	root, base, err := baseOf(t, g, dir, name)
 	if err != nil {
 		return err
 	}
@@ -55,7 +57,7 @@ func cloneTable(ctx context.Context, g *globals, s streams, dir, name, to string
 		return err
 	}
 	clone := delta.Open(st, "", delta.Options{Now: func() time.Time { return time.Now().UTC() }, NewID: uuid.NewString, Engine: "lakestep/" + version,
-		Resolve: func(uri string) (string, bool) { return strings.CutPrefix(uri, base) }})
+		Resolve: resolver(root)})
 	out, err := maintenance.Clone(ctx, t.maintained(), clone, maintenance.CloneOptions{At: at, DryRun: dry, URI: func(key string) string { return base + delta.EncodePath(key) }})
 	if err != nil {
 		return err
@@ -71,30 +73,43 @@ func cloneTable(ctx context.Context, g *globals, s streams, dir, name, to string
 	return nil
 }
 
-// baseOf is the URI of the root of a table's store, with a slash at its end, as other programs write it.
-func baseOf(t target, g *globals, dir, name string) (string, error) {
-	root := name
+// baseOf is the root of a table's store, by its name and as a URI.
+func baseOf(t target, g *globals, dir, name string) (root, base string, err error) {
+	root = name
 	if t.Lake != nil {
 		_, p, err := g.load(dir)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		where, err := g.place(p)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		root = where.Name
 	}
+	base, ok := rootURI(root)
+	if !ok {
+		return "", "", fault.New(fault.InvalidInput, "clone", displayed(root), "tables in folders and on S3 can be cloned").WithHint("copy the table instead")
+	}
+	return root, base, nil
+}
+
+// rootURI is the absolute URI of a folder or of a URL of S3, with a slash at its end; false for other stores, whose URIs engines write in several ways.
+func rootURI(root string) (string, bool) {
 	if !isURL(root) {
 		abs, err := filepath.Abs(root)
-		if err != nil {
-			return "", fault.New(fault.InvalidInput, "clone", root, "%w", err)
-		}
-		return "file://" + delta.EncodePath(filepath.ToSlash(abs)) + "/", nil
+		return "file://" + delta.EncodePath(filepath.ToSlash(abs)) + "/", err == nil
 	}
 	plain, _, _ := strings.Cut(root, "?")
-	if !strings.HasPrefix(plain, "s3://") {
-		return "", fault.New(fault.InvalidInput, "clone", displayed(root), "tables in folders and on S3 can be cloned").WithHint("copy the table instead")
+	return strings.TrimSuffix(plain, "/") + "/", strings.HasPrefix(plain, "s3://")
+}
+
+// resolver gives the keys of absolute URIs below a root, and of no others.
+func resolver(root string) func(uri string) (string, bool) {
+	base, ok := rootURI(root)
+	return func(uri string) (string, bool) {
+		rest, below := strings.CutPrefix(uri, base)
+		key, err := url.PathUnescape(rest)
+		return key, ok && below && err == nil && store.CheckKey(key) == nil
 	}
-	return strings.TrimSuffix(plain, "/") + "/", nil
 }

@@ -89,7 +89,9 @@ func openLake(ctx context.Context, where place) (*lake.Lake, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lakeIn(s), nil
+	l := lakeIn(s)
+	l.Resolve = resolver(where.Name)
+	return l, nil
 }
 
 func lakeIn(s store.Store) *lake.Lake {
