@@ -2,8 +2,11 @@ package delta_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,6 +175,65 @@ func matrixTable(t testing.TB) *delta.Snapshot {
 		Add(inPart("x1", "x", 0, 9), inPart("x2", "x", 10, 19), inPart("y1", "y", 0, 9)).Commit(t.Context())
 	must(t, err)
 	return latest(t, table)
+}
+
+// TestConflictsInDeltaRS: delta-rs lets the same operations through as we do.
+func TestConflictsInDeltaRS(t *testing.T) {
+	interpreter := os.Getenv("LAKESTEP_TEST_PYTHON")
+	if interpreter == "" {
+		t.Skip("SKIPPED: LAKESTEP_TEST_PYTHON names no Python with deltalake")
+	}
+	answer, err := exec.CommandContext(t.Context(), interpreter, "testdata/interop.py", "conflicts", t.TempDir()).Output()
+	must(t, err)
+	var theirs map[string]string
+	must(t, json.Unmarshal(answer, &theirs))
+
+	type build func(s *delta.Snapshot) *delta.Txn
+	adds := func(part string, lo, hi int) build {
+		return func(s *delta.Snapshot) *delta.Txn {
+			return s.Begin(write()).ReadNothing().Add(inPart(fmt.Sprintf("%s-%d-%d", part, lo, hi), part, lo, hi))
+		}
+	}
+	deletes := func(part string, lo, hi int) build {
+		where := delta.Predicate{Op: delta.OpAnd, Args: []delta.Predicate{pred(delta.OpEq, "name", part),
+			pred(delta.OpGe, "id", strconv.Itoa(lo)), pred(delta.OpLe, "id", strconv.Itoa(hi))}}
+		return func(s *delta.Snapshot) *delta.Txn {
+			hit := s.Prune(where).Files
+			return s.Begin(write()).ReadWhere(where, hit...).Remove(true, hit...)
+		}
+	}
+	optimize := func(s *delta.Snapshot) *delta.Txn {
+		old := s.Prune(pred(delta.OpEq, "name", "x")).Files
+		return s.Begin(write()).ReadFiles(old...).Remove(false, old...).Add(rearranged(inPart("packed", "x", 0, 19))).Isolate(delta.SnapshotIsolation)
+	}
+	properties := func(s *delta.Snapshot) *delta.Txn { return s.Begin(write()).ReadNothing().SetMetadata(s.Metadata()) }
+	ours := map[string][2]build{
+		"append / append":              {adds("x", 1, 1), adds("x", 2, 2)},
+		"append / delete there":        {adds("x", 5, 5), deletes("x", 0, 9)},
+		"append of other ids / delete": {adds("x", 50, 59), deletes("x", 0, 9)},
+		"append elsewhere / delete":    {adds("y", 1, 1), deletes("x", 0, 99)},
+		"delete / the same delete":     {deletes("x", 0, 9), deletes("x", 0, 9)},
+		"delete elsewhere / delete":    {deletes("y", 0, 99), deletes("x", 0, 99)},
+		"delete of other ids / delete": {deletes("x", 10, 10), deletes("x", 0, 0)},
+		"optimize / delete":            {optimize, deletes("x", 0, 9)},
+		"append / optimize":            {adds("x", 1, 1), optimize},
+		"delete / optimize":            {deletes("x", 0, 0), optimize},
+		"properties / append":          {properties, adds("x", 1, 1)},
+	}
+	if len(ours) != len(theirs) {
+		t.Errorf("%d cases, delta-rs has %d", len(ours), len(theirs))
+	}
+	for name, pair := range ours {
+		s := matrixTable(t)
+		mine := pair[1](s)
+		_, err := pair[0](s).Commit(t.Context())
+		must(t, err)
+		_, err = mine.Commit(t.Context())
+		their, known := theirs[name]
+		if !known || (err == nil) != (their == "") {
+			t.Errorf("%s: we say %v, delta-rs %q", name, err, their)
+		}
+	}
 }
 
 // TestForeignProtocols: what other writers may do to the protocol while a transaction runs.

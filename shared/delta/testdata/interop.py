@@ -3,6 +3,7 @@
 read TABLE [VERSION]   state as JSON, including all rows
 append TABLE           two appends, a delete and a checkpoint by delta-rs
 ids TABLE              column id of all rows, and of those from 40 to 51: by DataFusion, which knows deletion vectors
+conflicts TABLE        which of two operations on one version get through when the other was first
 create TABLE           a partitioned table by delta-rs, with merges, deletes and a checkpoint
 """
 import json
@@ -37,6 +38,43 @@ def ids(path):
     return [query("true"), query("id >= 40 AND id < 52")]
 
 
+def conflicts(path):
+    def rows(ids, name):
+        return pa.table({"id": pa.array(ids, pa.int64()), "name": pa.array([name] * len(ids), pa.string())})
+
+    def adds(ids, name):
+        return lambda table: write_deltalake(table, rows(ids, name), mode="append")
+
+    def deletes(where):
+        return lambda table: table.delete(where)
+
+    out = {}
+    for case, (winner, mine) in {
+        "append / append": (adds([1], "x"), adds([2], "x")),
+        "append / delete there": (adds([5], "x"), deletes("name = 'x' and id < 10")),
+        "append of other ids / delete": (adds([50, 59], "x"), deletes("name = 'x' and id < 10")),
+        "append elsewhere / delete": (adds([1], "y"), deletes("name = 'x'")),
+        "delete / the same delete": (deletes("name = 'x' and id < 10"), deletes("name = 'x' and id < 10")),
+        "delete elsewhere / delete": (deletes("name = 'y'"), deletes("name = 'x'")),
+        "delete of other ids / delete": (deletes("name = 'x' and id = 10"), deletes("name = 'x' and id = 0")),
+        "optimize / delete": (lambda table: table.optimize.compact(), deletes("name = 'x' and id < 10")),
+        "append / optimize": (adds([1], "x"), lambda table: table.optimize.compact()),
+        "delete / optimize": (deletes("name = 'x' and id = 0"), lambda table: table.optimize.compact()),
+        "properties / append": (lambda table: table.alter.set_table_properties({"delta.appendOnly": "false"}), adds([1], "x")),
+    }.items():
+        place = os.path.join(path, case.replace("/", "-"))
+        for ids_, name in (([0, 9], "x"), ([10, 19], "x"), ([0, 9], "y")):
+            write_deltalake(place, rows(ids_, name), mode="append", partition_by=["name"])
+        first, second = DeltaTable(place), DeltaTable(place)
+        winner(first)
+        try:
+            mine(second)
+            out[case] = ""
+        except Exception as e:
+            out[case] = str(e).split("\n")[0]
+    return out
+
+
 def append(path):
     for start in (1000, 2000):
         write_deltalake(path, pa.table({
@@ -64,6 +102,6 @@ command, table = sys.argv[1], sys.argv[2]
 if command == "read":
     out = state(table, int(sys.argv[3]) if len(sys.argv) > 3 and sys.argv[3] != "-" else None)
 else:
-    out = {"append": append, "create": create, "ids": ids}[command](table)
+    out = {"append": append, "create": create, "ids": ids, "conflicts": conflicts}[command](table)
 print(json.dumps(out, default=str), flush=True)
 os._exit(0)  # delta-rs's threads sometimes abort a regular exit, after all work is done
