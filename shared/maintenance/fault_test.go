@@ -30,6 +30,7 @@ type faulty struct {
 	prepare    func(*rig)                              // after the rows that all begin with
 	work       func(context.Context, *dml.Table) error // may be repeated
 	left       func(*testing.T, *rig) string           // what is to be the same afterwards, besides the rows; nil: nothing
+	atomic     bool                                    // left, too, is as before or as after the operation, and not between
 }
 
 // TestFaults breaks every operation that writes to a table, at every access to the store, in every way of package inject, on a file store and
@@ -59,10 +60,11 @@ func (f faulty) breakAll(t *testing.T, base *rig, kind string) {
 	clean, inner := base.copied(t, kind)
 	from := clean.snapshot()
 	before := clean.digestAt(from)
+	leftBefore := f.leftBy(t, clean)
 	clean.use(in.Wrap(inner))
 	must(t, f.work(t.Context(), clean.Table))
 	clean.use(inner)
-	want := outcome{before, clean.digest(), f.leftBy(t, clean)}
+	want := outcome{before, clean.digest(), leftBefore, f.leftBy(t, clean)}
 	plans := inject.Plans(in.Ops())
 	t.Logf("%d operations, %d ways to break", len(in.Ops()), len(plans))
 	if os.Getenv("LAKESTEP_LONG") == "" {
@@ -78,7 +80,7 @@ func (f faulty) breakAll(t *testing.T, base *rig, kind string) {
 }
 
 // outcome is what a table may hold: rows before and after the operation, and what else is there after it.
-type outcome struct{ before, after, left string }
+type outcome struct{ before, after, leftBefore, left string }
 
 func (f faulty) breakOnce(t *testing.T, base *rig, kind string, p inject.Plan, from int64, want outcome) {
 	r, inner := base.copied(t, kind)
@@ -86,11 +88,18 @@ func (f faulty) breakOnce(t *testing.T, base *rig, kind string, p inject.Plan, f
 	r.use(in.Wrap(inner))
 	first := f.work(t.Context(), r.Table)
 	crashed := p.How == inject.Crash || p.How == inject.CrashApplied || p.How == inject.Tear
-	if !strings.Contains(in.Log(), "("+string(p.How)+")") {
+	switch ops := in.Ops(); {
+	case strings.Contains(in.Log(), "("+string(p.How)+")"):
+	case len(ops) >= p.At && !p.How.Breaks(ops[p.At-1]):
+		return // of operations at the same time another one was first
+	default:
 		t.Fatalf("the plan broke nothing:\n%s", in.Log())
 	}
 	r.use(inner)
 	r.whole(t, from, want, first == nil)
+	if got := f.leftBy(t, r); f.atomic && got != want.left && (got != want.leftBefore || first == nil) {
+		t.Fatalf("left:\n%s\nwant:\n%s\nor:\n%s", got, want.leftBefore, want.left)
+	}
 	if !crashed { // the program is alive, and repeats what did not succeed
 		r.use(in.Wrap(inner))
 	}
