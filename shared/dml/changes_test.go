@@ -99,29 +99,30 @@ func corpusTable(t *testing.T, name string) (*dml.Table, string) {
 	return &dml.Table{Delta: delta.Open(st, "", delta.Options{Now: now}), Store: st, Session: r.Session, Now: now}, path
 }
 
-// feeds are the corpus's tables with a change data feed. delta-rs cannot read those with mapped columns or a % in their files' names.
-func feeds() []struct {
-	name     string
-	from, to int64
-	rows     int
-	deltars  bool
-} {
-	return []struct {
-		name     string
-		from, to int64
-		rows     int
-		deltars  bool
-	}{
-		{"kernel-rs/cdf-table-with-dv", 0, 6, 24, true},
-		{"kernel-rs/cdf-table-with-dv", 5, 5, 3, true},
-		{"kernel-rs/cdf-column-mapping-name-mode-3-7", 1, 4, 4, false},
-		{"kernel-rs/cdf-table-partitioned", 0, 2, 12, false},
-		{"kernel-rs/cdf-table-delete-unconditional", 0, 1, 20, false},
-		{"kernel-rs/cdf-table-backtick-column-names", 0, 1, 5, false},
-		{"delta-rs/cdf-table", 0, 3, 23, true},
-		{"delta-rs/cdf-table", 2, 2, 6, true},
-		{"delta-rs/cdc_ict_table", 0, 3, 10, true},
-		{"delta-rs/simple_table_with_cdc", 0, 2, 3, true},
+// feed is a range of versions of one of the corpus's tables, and who can read its change data feed.
+type feed struct {
+	name           string
+	from, to       int64
+	rows           int
+	deltars, spark bool
+}
+
+// feeds of the corpus. delta-rs 1.6.6 cannot read those with mapped columns or a % in their files' names. Spark 4.2 reads from none whose
+// deleted files may be gone by their age (cdc_ict_table), and misreads the end that delta-kernel-rs gives to inline deletion vectors
+// (versions 5 and 6 of cdf-table-with-dv).
+func feeds() []feed {
+	return []feed{
+		{"kernel-rs/cdf-table-with-dv", 0, 4, 20, true, true},
+		{"kernel-rs/cdf-table-with-dv", 0, 6, 24, true, false},
+		{"kernel-rs/cdf-table-with-dv", 5, 5, 3, true, false},
+		{"kernel-rs/cdf-column-mapping-name-mode-3-7", 1, 4, 4, false, true},
+		{"kernel-rs/cdf-table-partitioned", 0, 2, 12, false, true},
+		{"kernel-rs/cdf-table-delete-unconditional", 0, 1, 20, false, true},
+		{"kernel-rs/cdf-table-backtick-column-names", 0, 1, 5, false, true},
+		{"delta-rs/cdf-table", 0, 3, 23, true, true},
+		{"delta-rs/cdf-table", 2, 2, 6, true, true},
+		{"delta-rs/cdc_ict_table", 0, 3, 10, true, false},
+		{"delta-rs/simple_table_with_cdc", 0, 2, 3, true, true},
 	}
 }
 
@@ -130,7 +131,7 @@ func TestFeedsOfOthersAreReadAsDeltaRsReadsThem(t *testing.T) {
 	if interpreter == "" {
 		t.Skip("SKIPPED: LAKESTEP_TEST_PYTHON names no Python with deltalake")
 	}
-	compareFeeds(t, interpreter, nil, func(deltars bool) bool { return deltars })
+	compareFeeds(t, interpreter, nil, func(f feed) bool { return f.deltars })
 }
 
 func TestFeedsOfOthersAreReadAsSparkReadsThem(t *testing.T) {
@@ -138,10 +139,10 @@ func TestFeedsOfOthersAreReadAsSparkReadsThem(t *testing.T) {
 	if spark == "" || os.Getenv("LAKESTEP_LONG") == "" {
 		t.Skip("SKIPPED: long; set LAKESTEP_LONG=1 and LAKESTEP_TEST_SPARK")
 	}
-	compareFeeds(t, filepath.Join(spark, "venv/bin/python"), []string{"spark"}, func(bool) bool { return true })
+	compareFeeds(t, filepath.Join(spark, "venv/bin/python"), []string{"spark"}, func(f feed) bool { return f.spark })
 }
 
-func compareFeeds(t *testing.T, interpreter string, args []string, with func(deltars bool) bool) {
+func compareFeeds(t *testing.T, interpreter string, args []string, with func(feed) bool) {
 	t.Helper()
 	var requests [][]any
 	var ours [][]string
@@ -155,7 +156,7 @@ func compareFeeds(t *testing.T, interpreter string, args []string, with func(del
 		if len(got) != f.rows {
 			t.Errorf("%s %d-%d: %d rows, want %d: %v", f.name, f.from, f.to, len(got), f.rows, got)
 		}
-		if with(f.deltars) {
+		if with(f) {
 			requests = append(requests, []any{path, f.from, f.to})
 			ours = append(ours, got)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -21,21 +22,23 @@ import (
 func queryCommand(g *globals, io func() streams) *cobra.Command {
 	var dir string
 	var limit int
+	var at []string
 	c := &cobra.Command{
 		Use:     "query SQL",
 		Short:   "Ask the lake: tables are bronze.x, silver.x, gold.x and ops.runs",
 		Example: "  lakestep query 'SELECT reason, count(*) FROM silver.quarantine_orders GROUP BY ALL'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return g.query(c.Context(), io(), dir, args[0], limit)
+			return g.query(c.Context(), io(), dir, args[0], at, limit)
 		},
 	}
 	c.Flags().StringVarP(&dir, "pipeline", "p", defaultPipeline, "folder of the pipeline")
 	c.Flags().IntVar(&limit, "limit", 1000, "rows shown at most")
+	c.Flags().StringArrayVar(&at, "at", nil, "a table as it was: silver.x=VERSION or silver.x=TIME (may be repeated)")
 	return c
 }
 
-func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit int) error {
+func (g *globals) query(ctx context.Context, s streams, dir, sql string, at []string, limit int) error {
 	if sql = strings.TrimRight(sql, "; \t\n"); sql == "" {
 		return fault.New(fault.InvalidInput, "run", "SQL", "it is empty")
 	}
@@ -43,6 +46,10 @@ func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit i
 		return fault.New(fault.InvalidInput, "read", fmt.Sprintf("--limit %d", limit), "it is less than 1")
 	}
 	p, l, where, err := g.open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	then, err := pasts(p, at)
 	if err != nil {
 		return err
 	}
@@ -56,7 +63,7 @@ func (g *globals) query(ctx context.Context, s streams, dir, sql string, limit i
 		return err
 	}
 	defer session.Close()
-	if err := lakeViews(ctx, session, l, p, sql); err != nil {
+	if err := lakeViews(ctx, session, l, p, sql, then); err != nil {
 		return err
 	}
 	if s.json {
@@ -121,7 +128,7 @@ func queryError(err error, p *pipeline.Pipeline) error {
 }
 
 // lakeViews makes a view of each table that the SQL may mean.
-func lakeViews(ctx context.Context, session *engine.Session, l *lake.Lake, p *pipeline.Pipeline, sql string) error {
+func lakeViews(ctx context.Context, session *engine.Session, l *lake.Lake, p *pipeline.Pipeline, sql string, then map[string]delta.AsOf) error {
 	for _, layer := range []string{"bronze", "silver", "gold", "ops"} {
 		if err := session.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+layer); err != nil {
 			return err
@@ -132,14 +139,14 @@ func lakeViews(ctx context.Context, session *engine.Session, l *lake.Lake, p *pi
 		if !strings.Contains(strings.ToLower(sql), short) {
 			continue
 		}
-		t, err := l.Open(ctx, name)
+		sc, ok, err := scanOf(ctx, l, name, then)
 		if err != nil {
 			return err
 		}
-		if !t.Exists() {
+		if !ok {
 			continue
 		}
-		relation, err := session.Relation(ctx, t.Live(t.Snap))
+		relation, err := session.Relation(ctx, sc)
 		if err != nil {
 			return err
 		}
@@ -148,6 +155,50 @@ func lakeViews(ctx context.Context, session *engine.Session, l *lake.Lake, p *pi
 		}
 	}
 	return nil
+}
+
+// scanOf is the scan of a table as it is, or as it was then; not ok when there is none yet.
+func scanOf(ctx context.Context, l *lake.Lake, name string, then map[string]delta.AsOf) (sc engine.Scan, ok bool, err error) {
+	if at, past := then[name]; past {
+		table := l.Delta(name)
+		snap, err := table.Snapshot(ctx, at)
+		if err != nil {
+			return sc, false, err
+		}
+		return engine.NewScan(l.Store, table, snap, engine.Files(snap.Files())), true, nil
+	}
+	t, err := l.Open(ctx, name)
+	if err != nil || !t.Exists() {
+		return sc, false, err
+	}
+	return t.Live(t.Snap), true, nil
+}
+
+// pasts reads --at flags: the versions or times of tables.
+func pasts(p *pipeline.Pipeline, flags []string) (map[string]delta.AsOf, error) {
+	out := map[string]delta.AsOf{}
+	for _, f := range flags {
+		name, when, ok := strings.Cut(f, "=")
+		if !ok {
+			return nil, fault.New(fault.InvalidInput, "read", "--at "+f, "it is not TABLE=VERSION or TABLE=TIME")
+		}
+		if err := known(p, name); err != nil {
+			return nil, err
+		}
+		if _, twice := out[name]; twice {
+			return nil, fault.New(fault.InvalidInput, "read", "--at "+f, "the table is named twice")
+		}
+		flag := atFlags{version: -1, timestamp: when}
+		if v, err := strconv.ParseInt(when, 10, 64); err == nil {
+			flag = atFlags{version: v}
+		}
+		at, err := flag.asOf()
+		if err != nil {
+			return nil, err
+		}
+		out[name] = at
+	}
+	return out, nil
 }
 
 func cells(texts []string) table.Row {

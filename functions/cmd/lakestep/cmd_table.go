@@ -30,7 +30,8 @@ func tableCommand(g *globals, io func() streams) *cobra.Command {
 		return fault.New(fault.InvalidInput, "", "", "unknown command %q for %q", args[0], c.CommandPath()).WithHint("there are %s", strings.Join(there, ", "))
 	}}
 	c.PersistentFlags().StringVarP(&dir, "pipeline", "p", defaultPipeline, "folder of the pipeline")
-	c.AddCommand(listCommand(g, io, &dir), historyCommand(g, io, &dir), showCommand(g, io, &dir), scanCommand(g, io, &dir), stateCommand(io))
+	c.AddCommand(listCommand(g, io, &dir), historyCommand(g, io, &dir), showCommand(g, io, &dir), scanCommand(g, io, &dir), changesCommand(g, io, &dir),
+		stateCommand(io))
 	c.AddCommand(optimizeCommand(g, io, &dir), vacuumCommand(g, io, &dir), restoreCommand(g, io, &dir), cloneCommand(g, io, &dir),
 		checkCommand(g, io, &dir))
 	return c

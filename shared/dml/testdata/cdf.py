@@ -23,9 +23,8 @@ def spark():
 
     def rows(path, first, last):
         frame = (session.read.format("delta").option("readChangeFeed", "true").option("startingVersion", first).option("endingVersion", last)
-                 # a table that maps columns is read with its schema at the end of the range
                  .load(path))
-        return [r.asDict() for r in frame.collect()]
+        return [r.asDict(recursive=True) for r in frame.collect()]
 
     return rows
 
