@@ -116,52 +116,59 @@ func checkChunk(chunk *io.SectionReader, codec format.CompressionCodec) error {
 	return nil
 }
 
-// checkInflated finds out what a page decompresses to, whatever its header says.
+// checkInflated finds out what a page decompresses to: its header must not say more, and it must be bounded.
 func checkInflated(page *io.SectionReader, h *format.PageHeader, codec format.CompressionCodec) error {
+	claimed := int64(h.UncompressedPageSize)
 	if v2 := h.DataPageHeaderV2; v2.Valid { // levels come first, and are not compressed
 		levels := int64(v2.V.RepetitionLevelsByteLength) + int64(v2.V.DefinitionLevelsByteLength)
 		if levels < 0 || levels > page.Size() {
 			return errors.New("levels go beyond their page")
 		}
+		claimed -= levels
 		if page = io.NewSectionReader(page, levels, page.Size()-levels); v2.V.IsCompressed.Valid && !v2.V.IsCompressed.V {
-			return nil
+			codec = format.Uncompressed
 		}
 	}
-	if page.Size() == 0 {
-		return nil
+	inflated, err := inflatedSize(page, codec)
+	if err == nil && (inflated > maxPage || claimed > inflated) {
+		err = fmt.Errorf("page of %d bytes, decompressed, of which its header says %d; at most %d are read", inflated, claimed, maxPage)
 	}
-	var inflated io.Reader
+	return err
+}
+
+// inflatedSize is what a page decompresses to, or more, in bytes. It reads no further than just beyond maxPage.
+func inflatedSize(page *io.SectionReader, codec format.CompressionCodec) (int64, error) {
+	if page.Size() == 0 {
+		return 0, nil
+	}
+	var inflated io.Reader = page
 	switch codec {
 	case format.Zstd:
-		d, err := zstd.NewReader(page, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxPage))
+		d, err := zstd.NewReader(page, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxPage), zstd.WithDecoderLowmem(true))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer d.Close()
 		inflated = d
 	case format.Gzip:
 		d, err := gzip.NewReader(page)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		inflated = d
 	case format.Brotli:
 		inflated = brotli.NewReader(page)
 	case format.Snappy:
 		var head [binary.MaxVarintLen64]byte
-		n, _ := io.ReadFull(page, head[:])
-		if size, _ := binary.Uvarint(head[:n]); size > maxPage {
-			return fmt.Errorf("page of %d bytes, decompressed; at most %d are read", size, maxPage)
-		}
-		return nil
-	default: // uncompressed, or LZ4, which cannot grow by more than 255 times
-		return nil
+		n, _ := page.ReadAt(head[:], 0)
+		size, _ := binary.Uvarint(head[:n])
+		return int64(min(size, uint64(64*page.Size()))), nil // three bytes stand for 64 at most
+	case format.Uncompressed:
+		return page.Size(), nil
+	default: // LZ4
+		return min(255*page.Size(), maxPage), nil
 	}
-	n, err := io.Copy(io.Discard, io.LimitReader(inflated, maxPage+1))
-	if err == nil && n > maxPage {
-		err = fmt.Errorf("page of more than %d bytes, decompressed", maxPage)
-	}
-	return err
+	return io.Copy(io.Discard, io.LimitReader(inflated, maxPage+1))
 }
 
 // thriftWalk walks Thrift's compact protocol without building anything, to see that the lengths in it can be true.
