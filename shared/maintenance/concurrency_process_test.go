@@ -94,6 +94,7 @@ const (
 	counters = 6 // a shard
 	batch    = 5 // rows
 	modulus  = 1_000_003
+	small    = 16 << 10 // bytes that optimize aims at: a commit rewrites some files of one partition
 )
 
 // stamped is a step that does not commute: the order of steps shows in the result, as does one that is lost.
@@ -279,7 +280,7 @@ func (p *process) keep(ctx context.Context) (string, func(*dml.Table) (int64, er
 		}
 	case 1:
 		return "zorder", func(t *dml.Table) (int64, error) {
-			out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{ZOrder: []string{"id", "n"}, BatchBytes: 1})
+			out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{ZOrder: []string{"id", "n"}, BatchBytes: 1, TargetBytes: small})
 			return out.Version, err
 		}
 	case 2:
@@ -292,7 +293,7 @@ func (p *process) keep(ctx context.Context) (string, func(*dml.Table) (int64, er
 		}
 	}
 	return "optimize", func(t *dml.Table) (int64, error) {
-		out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{BatchBytes: 1}) // a partition a commit
+		out, err := maintenance.Optimize(ctx, t, maintenance.OptimizeOptions{BatchBytes: 1, TargetBytes: small})
 		return out.Version, err
 	}
 }

@@ -105,6 +105,7 @@ type history struct {
 	*testing.T
 	entries  map[string][]entry // by process
 	commits  []string           // engineInfo, by version
+	packed   int                // commits of optimize and z-order: one that was stopped may have made some
 	versions map[string][]int64 // by engineInfo
 	sums     []uint64           // of the model's rows, by version
 	rows     []int64            // the number of them
@@ -169,6 +170,9 @@ func (h *history) readLog(table *delta.Table) {
 		}
 		last = c.Version
 		h.commits = append(h.commits, c.Info.EngineInfo)
+		if c.Info.Operation == "OPTIMIZE" {
+			h.packed++
+		}
 		h.versions[c.Info.EngineInfo] = append(h.versions[c.Info.EngineInfo], c.Version)
 	}
 	known := 1 // the creation
@@ -363,10 +367,10 @@ func (h *history) report() {
 			}
 		}
 	}
-	h.Logf("%d versions; done %v; given up after conflicts %v; answers lost %d; out of time %d; files vacuumed %d; rows in the end %d; longest %v",
-		len(h.commits), done, stale, unknown, late, deleted, h.rows[len(h.rows)-1], longest)
+	h.Logf("%d versions; done %v; given up after conflicts %v; answers lost %d; out of time %d; commits of optimize %d; files vacuumed %d; rows in the end %d; longest %v",
+		len(h.commits), done, stale, unknown, late, h.packed, deleted, h.rows[len(h.rows)-1], longest)
 	for _, op := range []string{"append", "upsert", "stamp", "delete", "slot", "read", "optimize", "vacuum"} {
-		if done[op] == 0 {
+		if done[op] == 0 && (op != "optimize" || h.packed == 0) {
 			h.Errorf("no %s succeeded: the test has seen too little", op)
 		}
 	}

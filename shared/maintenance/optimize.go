@@ -89,7 +89,8 @@ func Optimize(ctx context.Context, t *dml.Table, o OptimizeOptions) (Optimized, 
 			out.More = true
 			return out, nil
 		}
-		err = rewrite(ctx, t, snap, todo[0], o, &out)
+		// A batch that was overtaken lets others go first: one busy partition does not keep the rest waiting.
+		err = rewrite(ctx, t, snap, todo[overtaken%len(todo)], o, &out)
 		var conflict *delta.ConflictError
 		switch {
 		case errors.As(err, &conflict) && overtaken < maxOvertaken:
@@ -126,7 +127,7 @@ func (out *Optimized) count(removed []delta.Add) {
 	}
 }
 
-// plan gives the batches that are to be done, the first of which is done next.
+// plan gives the batches that are to be done, the first of them first.
 func plan(snap *delta.Snapshot, o OptimizeOptions) []batch {
 	groups := map[string][]delta.Add{}
 	for _, a := range snap.Files() {
