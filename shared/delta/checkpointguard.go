@@ -141,7 +141,7 @@ func inflatedSize(page *io.SectionReader, codec format.CompressionCodec) (int64,
 	if page.Size() == 0 {
 		return 0, nil
 	}
-	var inflated io.Reader = page
+	var inflated io.Reader
 	switch codec {
 	case format.Zstd:
 		d, err := zstd.NewReader(page, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxPage), zstd.WithDecoderLowmem(true))

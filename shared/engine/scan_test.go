@@ -68,23 +68,6 @@ func TestRemoteStore(t *testing.T) {
 	}
 }
 
-// corpus is the folder of other engines' tables.
-func corpus(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	must(t, err)
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-	}
-	dir = filepath.Join(filepath.Dir(dir), "shared", "corpus", "delta")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("SKIPPED: no corpus of Delta tables at ../shared/corpus/delta")
-	}
-	return dir
-}
-
 func oracle(t *testing.T, args ...string) []byte {
 	t.Helper()
 	interpreter := os.Getenv("LAKESTEP_TEST_PYTHON")
