@@ -410,7 +410,7 @@ func (t *table) grown(g *source) (s delta.Schema, ok bool) {
 	for strings.Contains(f.Type.String(), "timestamp_ntz") { // SQL's TIMESTAMP brings a timestamp
 		f = g.field(len(s.Fields)+3, 1)
 	}
-	f.Name, f.Nullable = fmt.Sprintf("n%d", len(s.Fields)), true
+	f.Name, f.Nullable = fmt.Sprintf("n%d", len(t.versions)), true // after a restore, too, a name is not used for another type: no feed could hold both
 	s.Fields = append(s.Fields, f)
 	return s, true
 }
