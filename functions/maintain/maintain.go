@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/dml"
@@ -88,11 +87,7 @@ func (m *maintainer) run(ctx context.Context, in Input) (Output, error) {
 	if err != nil {
 		return out, err
 	}
-	retention, err := m.retention(ctx, t, p.Maintenance.RetentionDays)
-	if err != nil {
-		return out, err
-	}
-	deleted, err := maintenance.Vacuum(ctx, t, maintenance.VacuumOptions{Retention: retention, KeepFrom: floor})
+	deleted, err := maintenance.Vacuum(ctx, t, maintenance.VacuumOptions{AtLeast: p.Maintenance.Retention(), KeepFrom: floor})
 	if err != nil {
 		return out, err
 	}
@@ -103,16 +98,6 @@ func (m *maintainer) run(ctx context.Context, in Input) (Output, error) {
 	out.FilesDeleted, out.BytesDeleted, out.LogDeleted = len(deleted.Files), deleted.Bytes, len(cleaned.Objects)
 	out.Status = out.words()
 	return out, m.record(ctx, in.Run, out)
-}
-
-// retention is the pipeline's, or the table's own when that is longer.
-func (m *maintainer) retention(ctx context.Context, t *dml.Table, days int64) (time.Duration, error) {
-	snap, err := t.Delta.Snapshot(ctx, delta.AsOf{})
-	if err != nil {
-		return 0, err
-	}
-	own, err := snap.Retention()
-	return max(time.Duration(days)*24*time.Hour, own, maintenance.MinRetention), err
 }
 
 // words says what was done.

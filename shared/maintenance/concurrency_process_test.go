@@ -110,7 +110,7 @@ func rowHash(shard int64, kind, id, batch string, n int64) uint64 {
 func TestConcurrencyProcess(t *testing.T) {
 	text := os.Getenv(jobVariable)
 	if text == "" {
-		t.Skip("only for processes that TestConcurrency starts")
+		t.Skip("SKIPPED: only for the processes that TestConcurrency starts")
 	}
 	var j job
 	must(t, json.Unmarshal([]byte(text), &j))
@@ -275,7 +275,7 @@ func (p *process) keep(ctx context.Context) (string, func(*dml.Table) (int64, er
 	switch p.random.IntN(4) {
 	case 0:
 		return "vacuum", func(t *dml.Table) (int64, error) {
-			out, err := maintenance.Vacuum(ctx, t, maintenance.VacuumOptions{Retention: p.Grace, Short: true})
+			out, err := maintenance.Vacuum(ctx, t, maintenance.VacuumOptions{Retention: &p.Grace, Short: true})
 			return int64(len(out.Files)), err
 		}
 	case 1:

@@ -22,10 +22,11 @@ const MinRetention = 168 * time.Hour
 
 // VacuumOptions say what is kept. The zero value keeps what the table says (delta.deletedFileRetentionDuration), a week at least.
 type VacuumOptions struct {
-	Retention time.Duration // in place of the table's own; 0: that
-	Short     bool          // allows a Retention of less than MinRetention: no writer is at work, and no reader behind
-	KeepFrom  *int64        // version from which the slowest consumer goes on: what later commits added is kept for it; nil: no consumer
-	DryRun    bool          // only list
+	Retention *time.Duration // in place of the table's own; nil: that
+	AtLeast   time.Duration  // the table's own counts when it is longer than this
+	Short     bool           // allows a Retention of less than MinRetention: no writer is at work, and no reader behind
+	KeepFrom  *int64         // version from which the slowest consumer goes on: what later commits added is kept for it; nil: no consumer
+	DryRun    bool           // only list
 }
 
 // Vacuumed says what was deleted, or would be.
@@ -109,18 +110,19 @@ func (out *Vacuumed) add(files []Garbage) {
 }
 
 func retention(snap *delta.Snapshot, o VacuumOptions) (time.Duration, error) {
-	if o.Retention < 0 {
-		return 0, fault.New(fault.InvalidInput, "vacuum", "retention", "%s is negative", o.Retention)
-	}
-	if o.Retention == 0 && !o.Short {
+	if o.Retention == nil {
 		own, err := snap.Retention()
-		return max(own, MinRetention), err
+		return max(own, o.AtLeast, MinRetention), err
 	}
-	if o.Retention < MinRetention && !o.Short {
-		return 0, fault.New(fault.InvalidInput, "vacuum", "retention", "%s is less than %s: files of writers that are still at work, and of readers of older versions, would be lost", o.Retention, MinRetention).
+	asked := *o.Retention
+	switch {
+	case asked < 0:
+		return 0, fault.New(fault.InvalidInput, "vacuum", "retention", "%s is negative", asked)
+	case asked < MinRetention && !o.Short:
+		return 0, fault.New(fault.InvalidInput, "vacuum", "retention", "%s is less than %s: files of writers that are still at work, and of readers of older versions, would be lost", asked, MinRetention).
 			WithHint("keep a week, or say --short-retention when nothing else reads or writes the table")
 	}
-	return o.Retention, nil
+	return asked, nil
 }
 
 // root is the folder of a table as a prefix of keys.

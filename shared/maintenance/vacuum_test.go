@@ -149,10 +149,10 @@ func TestVacuumLongerThanTheTable(t *testing.T) {
 	if n := len(r.snapshot().Removed()); n != 0 {
 		t.Fatalf("%d tombstones", n)
 	}
-	if got := vacuum(t, r, maintenance.VacuumOptions{Retention: 30 * day}); len(got.Files) != 0 {
+	if got := vacuum(t, r, maintenance.VacuumOptions{Retention: ptr(30 * day)}); len(got.Files) != 0 {
 		t.Errorf("deleted %v", got.Files)
 	}
-	if got := vacuum(t, r, maintenance.VacuumOptions{Retention: 10 * day}); len(got.Files) != 1 {
+	if got := vacuum(t, r, maintenance.VacuumOptions{Retention: ptr(10 * day)}); len(got.Files) != 1 {
 		t.Errorf("deleted %v", got.Files)
 	}
 }
@@ -163,11 +163,11 @@ func TestVacuumGuardsTheRetention(t *testing.T) {
 	if got := vacuum(t, r, maintenance.VacuumOptions{}); len(got.Files) != 0 {
 		t.Errorf("deleted %v", got.Files)
 	}
-	_, err := maintenance.Vacuum(t.Context(), r.Table, maintenance.VacuumOptions{Retention: time.Hour})
+	_, err := maintenance.Vacuum(t.Context(), r.Table, maintenance.VacuumOptions{Retention: ptr(time.Hour)})
 	if fault.KindOf(err) != fault.InvalidInput || fault.HintOf(err) == "" {
 		t.Errorf("got %v", err)
 	}
-	if got := vacuum(t, r, maintenance.VacuumOptions{Retention: time.Hour, Short: true}); len(got.Files) != 1 {
+	if got := vacuum(t, r, maintenance.VacuumOptions{Retention: ptr(time.Hour), Short: true}); len(got.Files) != 1 {
 		t.Errorf("deleted %v", got.Files)
 	}
 }

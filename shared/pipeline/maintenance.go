@@ -3,6 +3,7 @@ package pipeline
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/document"
 )
@@ -12,6 +13,11 @@ type Maintenance struct {
 	RetentionDays int64               // for which files that left a table, and older versions, are kept; at least 7
 	TargetMB      int64               // size of a data file, in megabytes
 	ZOrder        map[string][]string // columns by which rows are brought together, by full name of the table
+}
+
+// Retention is RetentionDays as a length of time.
+func (m Maintenance) Retention() time.Duration {
+	return time.Duration(m.RetentionDays) * 24 * time.Hour
 }
 
 const (

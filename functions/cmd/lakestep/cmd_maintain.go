@@ -157,7 +157,7 @@ func (o *maintainOptions) plan(ctx context.Context, s streams, p *pipeline.Pipel
 		if err != nil {
 			return err
 		}
-		m.Vacuum, err = maintenance.Vacuum(ctx, t, maintenance.VacuumOptions{Retention: time.Duration(p.Maintenance.RetentionDays) * 24 * time.Hour, KeepFrom: floor, DryRun: true})
+		m.Vacuum, err = maintenance.Vacuum(ctx, t, maintenance.VacuumOptions{AtLeast: p.Maintenance.Retention(), KeepFrom: floor, DryRun: true})
 		if err != nil {
 			return err
 		}

@@ -105,9 +105,12 @@ func vacuumCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 			"Versions older than the retention can not be read or restored afterwards. A shallow clone of the table loses files that it still names.",
 		Example: "  lakestep table vacuum silver.cleaned_orders\n  lakestep table vacuum silver.cleaned_orders --delete\n  lakestep table vacuum /data/events --retention 30d --delete",
 		RunE: func(c *cobra.Command, args []string) error {
-			var err error
-			if o.Retention, err = parseRetention(retention); err != nil {
-				return err
+			if c.Flags().Changed("retention") {
+				d, err := parseRetention(retention)
+				if err != nil {
+					return err
+				}
+				o.Retention = &d
 			}
 			o.DryRun = dry || !remove
 			return vacuumTable(c.Context(), g, io(), *dir, args[0], o)
@@ -117,16 +120,13 @@ func vacuumCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 	f.BoolVar(&remove, "delete", false, "delete what is listed")
 	f.BoolVar(&dry, "dry-run", false, "list only, as without --delete")
 	f.StringVar(&retention, "retention", "", "how long files that left the table are kept: 30d, 200h (default: what the table says, 7d at least)")
-	f.BoolVar(&o.Short, "short-retention", false, "allow less than 7d: only when nobody else reads or writes the table")
+	f.BoolVar(&o.Short, "short-retention", false, "allow a --retention of less than 7d: only when nobody else reads or writes the table")
 	c.MarkFlagsMutuallyExclusive("delete", "dry-run")
 	return c
 }
 
 // parseRetention reads hours, minutes or days.
 func parseRetention(text string) (time.Duration, error) {
-	if text == "" {
-		return 0, nil
-	}
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
 			return time.Duration(n) * 24 * time.Hour, nil
