@@ -1,5 +1,6 @@
 """Reads `go test -json` from stdin and prints what a person needs: a line per package with tests, all of a failed test's
-output, and adds each reason for which tests were skipped to the file named by the argument. Exit code 1 when anything failed."""
+output, what a test says behind "SCORE:", and adds each reason for which tests were skipped to the file named by the argument. Exit code 1 when
+anything failed."""
 import collections
 import json
 import sys
@@ -38,7 +39,9 @@ for line in sys.stdin:
             failed = True
             show(key)
         else:
-            output.pop(key, None)
+            for line in output.pop(key, []):
+                if "SCORE:" in line:
+                    print("      " + line.split("SCORE:", 1)[1].strip())
     elif action == "fail":
         failed = True
         show(key)  # "FAIL package seconds", or what a panic left

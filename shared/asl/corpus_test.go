@@ -110,7 +110,7 @@ func TestCorpus(t *testing.T) {
 	for id := range gaps {
 		t.Errorf("known_gaps.txt lists %s, which is no case in scope", id)
 	}
-	t.Logf("%d of %d recorded runs agree", passed, len(cases))
+	t.Logf("SCORE: Step Functions corpus: %d of %d recorded runs agree", passed, len(cases))
 	if len(cases) < 400 {
 		t.Errorf("only %d cases in scope; the corpus is not what it was", len(cases))
 	}

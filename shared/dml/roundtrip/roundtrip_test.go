@@ -365,7 +365,7 @@ func others(t *testing.T) (oracles []*theirs, scores []*score) {
 	}
 	for _, o := range oracles {
 		s := newScore(o.Name)
-		t.Cleanup(func() { t.Log(s) })
+		t.Cleanup(func() { t.Log("SCORE: round trip with", s) })
 		scores = append(scores, s)
 	}
 	return oracles, scores
