@@ -137,12 +137,13 @@ func (c *change) insert(ctx context.Context, feed bool, o *outcome) error {
 	return nil
 }
 
-// mark takes the changed rows out of their files: by deletion vectors where the table has them, else by writing the files anew.
+// mark takes the changed rows out of their files: by deletion vectors where the table has them, else by writing the files anew. So is an
+// erasure done in any case: behind a vector the rows would still be there.
 func (c *change) mark(ctx context.Context, partly []touch, o *outcome) error {
 	var rewrite, vectors []touch
 	for _, f := range partly {
 		// A vector needs the number of the file's physical rows.
-		if _, known := liveRows(c.snap.Files()[f.file]); known && isTrue(c.snap, "delta.enableDeletionVectors") {
+		if _, known := liveRows(c.snap.Files()[f.file]); known && !c.erasure && isTrue(c.snap, "delta.enableDeletionVectors") {
 			vectors = append(vectors, f)
 		} else {
 			rewrite = append(rewrite, f)
@@ -219,6 +220,10 @@ func (c *change) vectors(ctx context.Context, touched []touch, o *outcome) error
 		var file int
 		if err := rows.Scan(&pos, &file); err != nil {
 			return fault.New(fault.Internal, "change", c.Delta.Prefix(), "%w", err)
+		}
+		if byFile[file].Contains(uint64(pos)) {
+			return fault.New(fault.InvalidInput, "change", c.snap.Files()[file].Path, "row %d would be changed twice", pos).
+				WithHint("an expression of SET must give one value, not several rows as unnest does")
 		}
 		byFile[file].Add(uint64(pos))
 	}

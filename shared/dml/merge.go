@@ -114,8 +114,16 @@ func (g *merging) load(ctx context.Context) (err error) {
 	if g.source, err = g.temporaryTable(ctx, "source", g.Source); err != nil {
 		return err
 	}
-	g.sourceSet, err = g.columnsOf(ctx, "SELECT * FROM "+g.source, "s")
-	return err
+	if g.sourceSet, err = g.columnsOf(ctx, "SELECT * FROM "+g.source, "s"); err != nil {
+		return err
+	}
+	for _, a := range g.sourceSet {
+		if strings.EqualFold(a.column, "rowid") || strings.EqualFold(a.column, "_clause") {
+			return fault.New(fault.InvalidInput, "merge into", g.Delta.Prefix(),
+				"a column of the source may not be called %s, as one by which its rows are told apart is", a.column).WithHint("give it another name in the source")
+		}
+	}
+	return nil
 }
 
 // set gives a clause's assignments.

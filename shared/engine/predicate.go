@@ -354,7 +354,8 @@ type reference struct {
 	typ  delta.Type
 }
 
-// column resolves a name as DuckDB does: without regard to case.
+// column resolves a name as DuckDB does: without regard to case. In a.b, a may be the relation's name as well as a struct's. When both have
+// a column b, DuckDB takes the relation's, whose name is not known here.
 func (p *predicateParser) column(e *expression) (reference, bool) {
 	if e == nil || e.Type != "COLUMN_REF" || len(e.Names) == 0 {
 		return reference{}, false
@@ -370,6 +371,9 @@ func (p *predicateParser) column(e *expression) (reference, bool) {
 			return reference{}, false
 		}
 		c.path, c.typ = append(c.path, st.Fields[i].Name), st.Fields[i].Type
+	}
+	if len(e.Names) > 1 && slices.ContainsFunc(p.schema.Fields, func(f delta.Field) bool { return strings.EqualFold(f.Name, e.Names[1]) }) {
+		return reference{}, false
 	}
 	return c, true
 }
