@@ -159,7 +159,8 @@ func (c *logCheck) checkpoint(ctx context.Context, cp checkpoint, st *state) (*s
 		equal bool
 	}{
 		{"files", sameKeys(found.adds, st.adds)}, {"metadata domains", sameKeys(found.domains, st.domains)},
-		{"metadata", found.metadata != nil && st.metadata != nil && found.metadata.ID == st.metadata.ID && found.metadata.SchemaString == st.metadata.SchemaString},
+		{"metadata", found.metadata != nil && st.metadata != nil && sameMetadata(*found.metadata, *st.metadata)},
+		{"protocol", found.protocol != nil && st.protocol != nil && sameProtocol(*found.protocol, *st.protocol)},
 	} {
 		if !d.equal {
 			c.problem(cp.keys[0], remedy, "its %s are not those of the commits", d.what)

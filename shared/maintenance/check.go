@@ -19,7 +19,7 @@ type Kind string
 
 // The kinds of findings.
 const (
-	BadLog      Kind = "log"             // a commit, checkpoint or hint
+	BadLog      Kind = "log"             // a commit, checkpoint, hint or checksum file
 	BadTable    Kind = "table"           // it cannot be read at all
 	MissingFile Kind = "missing-file"    // a live data file
 	WrongSize   Kind = "wrong-size"      // the log says another
@@ -89,6 +89,12 @@ func Check(ctx context.Context, t *dml.Table, o CheckOptions) (Checked, error) {
 		return out, err
 	}
 	out.Version, out.Files, out.Bytes = snap.Version(), snap.NumFiles(), snap.Size()
+	if problems, err = t.Delta.VerifyChecksum(ctx, snap); err != nil {
+		return out, err
+	}
+	for _, p := range problems {
+		out.found(BadLog, true, p.Object, p.Hint, "%s", p.What)
+	}
 	c := &check{Checked: &out, t: t, snap: snap, objects: map[string]store.Object{}, named: map[string]bool{}}
 	for obj, err := range t.Store.List(ctx, root(t.Delta), "") {
 		if err != nil {
