@@ -37,6 +37,7 @@ type Vacuumed struct {
 	Files     []Garbage     `json:"files"`
 	Bytes     int64         `json:"bytes"`
 	Consumers int           `json:"kept_for_consumers"` // files that only a slow consumer keeps
+	Leftovers int           `json:"leftovers"`          // parts of files of killed writers that were removed, of any folder of the table; not in Files
 }
 
 // Garbage is a file that no version within the retention needs.
@@ -50,6 +51,8 @@ const (
 	maxVictims   = 10_000 // deleted before the log is read again
 	deleteAtOnce = 8
 
+	leftoverAge = 24 * time.Hour // of what a store's killed writers left: no write pauses for so long
+
 	stagedFolder = "_lakestep/staged/"
 	changeFolder = "_change_data/"
 )
@@ -57,7 +60,7 @@ const (
 // Vacuum deletes files in a table's folder that are older than the retention and that neither the table nor a tombstone within the retention
 // names: data files, deletion vectors, files of the change data feed (by age) and staged commits of lakestep that came to nothing. Other folders and files
 // whose names begin with _ or . are not looked at: the log, the cursors. Tables with a writer feature that lakestep lacks are an InvalidInput
-// fault, for it might give files a meaning (protocol, "Vacuum Protocol Check").
+// fault, for it might give files a meaning (protocol, "Vacuum Protocol Check"). What killed writers left in the store goes after a day (store.Sweep).
 //
 // Others may write at the same time: what they wrote lately is too young, and what they brought back (a restore) is seen, since the log is
 // read after the listing, and again before every 10,000 deletions. Killed, it has deleted a part; the next one goes on.
@@ -88,6 +91,9 @@ func Vacuum(ctx context.Context, t *dml.Table, o VacuumOptions) (Vacuumed, error
 	if o.DryRun {
 		out.add(victims)
 		return out, nil
+	}
+	if out.Leftovers, err = store.Sweep(ctx, t.Store, root(t.Delta), t.Now().Add(-leftoverAge)); err != nil {
+		return out, err
 	}
 	for chunk := range slices.Chunk(victims, maxVictims) {
 		if err := v.look(ctx); err != nil {

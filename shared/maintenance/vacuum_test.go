@@ -13,6 +13,7 @@ import (
 	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/maintenance"
+	"github.com/lakestep/lakestep/shared/store"
 )
 
 const day = 24 * time.Hour
@@ -132,6 +133,26 @@ func TestVacuumKnowsNames(t *testing.T) {
 	}
 	if got := r.rows("SELECT id, _p FROM t"); got != "[[1 x]]" {
 		t.Error(got)
+	}
+}
+
+// What a killed writer left in the store's own temporary files goes after a day, from the log, too; a vacuum that only lists leaves it.
+func TestVacuumSweepsTheStore(t *testing.T) {
+	r := newRig(t, nil, nil, "id", delta.Long)
+	old, young := []string{store.TempPrefix + "1-1", "_delta_log/" + store.TempPrefix + "1-2"}, store.TempPrefix+"1-3"
+	for _, rel := range old {
+		r.put(rel, day+time.Minute)
+	}
+	r.put(young, day-time.Minute)
+	there := func(rel string) bool {
+		_, err := os.Stat(filepath.Join(r.root, "t", rel))
+		return err == nil
+	}
+	if out := vacuum(t, r, maintenance.VacuumOptions{DryRun: true}); out.Leftovers != 0 || !there(old[0]) {
+		t.Errorf("a dry run: %+v", out)
+	}
+	if out := vacuum(t, r, maintenance.VacuumOptions{}); out.Leftovers != 2 || len(out.Files) != 0 || there(old[0]) || there(old[1]) || !there(young) {
+		t.Errorf("%+v; left %v %v %v", out, there(old[0]), there(old[1]), there(young))
 	}
 }
 

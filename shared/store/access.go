@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/fault"
 )
@@ -47,6 +48,14 @@ func PutFile(ctx context.Context, s Store, key, path string, o PutOptions) error
 	}
 	_ = os.Remove(path)
 	return nil
+}
+
+// Sweep removes what killed writers left under prefix before a time, where s is a Sweeper. Elsewhere nothing can be left.
+func Sweep(ctx context.Context, s Store, prefix string, before time.Time) (removed int, err error) {
+	if sw, ok := s.(Sweeper); ok {
+		return sw.Sweep(ctx, prefix, before)
+	}
+	return 0, nil
 }
 
 // ContextReader reads from r until ctx ends; from then on Read gives ctx's error. Adapters use it so that

@@ -69,3 +69,10 @@ type Local interface {
 type FilePutter interface {
 	PutFile(ctx context.Context, key, path string, o PutOptions) error
 }
+
+// Sweeper is implemented by stores in which a writer that was killed leaves parts of objects, which no listing shows. See the function Sweep.
+type Sweeper interface {
+	// Sweep removes such parts of objects under a prefix (as in List) that were last written before a time, and tells how many. A writer
+	// that is still at work on one fails, and leaves no object: the time is to be longer ago than a write may pause.
+	Sweep(ctx context.Context, prefix string, before time.Time) (removed int, err error)
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 )
 
 // Sub is the part of s under prefix ("lake/silver", with or without a trailing slash) as a store of its
@@ -76,6 +77,10 @@ func (v sub) List(ctx context.Context, prefix, after string) iter.Seq2[Object, e
 
 func (v sub) Delete(ctx context.Context, key string) error {
 	return v.inner.Delete(ctx, v.prefix+key)
+}
+
+func (v sub) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
+	return Sweep(ctx, v.inner, v.prefix+prefix, before)
 }
 
 type subLocal struct {

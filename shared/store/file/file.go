@@ -5,7 +5,7 @@
 // A write goes to a temporary file in the target's own folder, is flushed to the disk, and then appears under
 // its key in one atomic step: link, which fails when the name exists (put-if-absent), or rename. At last the
 // folder is flushed. A reader sees a whole object or none, also after a crash; what a crash leaves is at most
-// a temporary file (store.TempPrefix), which no listing shows.
+// a temporary file (store.TempPrefix), which no listing shows and Sweep removes.
 //
 // Limits that object storage does not have: "a" and "a/b" cannot both be keys, a segment is at most 255
 // bytes, and whether "A" and "a" differ is up to the file system. A symbolic link to a file is an object; a
@@ -32,9 +32,10 @@ var (
 	_ store.Store      = (*Store)(nil)
 	_ store.Local      = (*Store)(nil)
 	_ store.FilePutter = (*Store)(nil)
+	_ store.Sweeper    = (*Store)(nil)
 )
 
-// Store is a store.Store whose objects are files. It is also store.Local and store.FilePutter. Any number of
+// Store is a store.Store whose objects are files. It is also store.Local, store.FilePutter and store.Sweeper. Any number of
 // processes may use the same root at the same time.
 type Store struct {
 	root  string // absolute

@@ -4,12 +4,14 @@ package file_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
@@ -86,6 +88,84 @@ func TestTemporaryFilesAreNotListed(t *testing.T) {
 	if got := keys(t, s); !slices.Equal(got, []string{"d/k"}) {
 		t.Errorf("listed %q", got)
 	}
+}
+
+// A sweep removes old temporary files below its prefix, also through links and views, and nothing else. A writer whose temporary file it
+// took fails, and leaves no object.
+func TestSweep(t *testing.T) {
+	root := t.TempDir()
+	now, link := time.Now(), filepath.Join(t.TempDir(), "lake")
+	if err := os.Symlink(root, link); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, link)
+	temp := func(name string) string { return store.TempPrefix + name }
+	for name, age := range map[string]time.Duration{
+		"a/t/" + temp("1-1"): 25, "a/t/_delta_log/" + temp("9-2"): 48, "a/t/deep/er/" + temp("1-3"): 99, // to go
+		"a/t/" + temp("1-4"): 23, "a/t2/" + temp("1-5"): 99, temp("1-6"): 99, "a/t/old.parquet": 99, "a/t/_x": 99,
+	} {
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("half"), 0o600),
+			os.Chtimes(path, now, now.Add(-age*time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() (all []string) {
+		found, err := filepath.Glob(filepath.Join(root, "a/t*/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range append(found, filepath.Join(root, temp("1-6"))) {
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				all = append(all, strings.TrimPrefix(path, root+"/"))
+			}
+		}
+		return all
+	}
+	before := now.Add(-24 * time.Hour)
+	for _, want := range []int{3, 0} {
+		if n, err := store.Sweep(t.Context(), store.Sub(store.Sub(s, "a"), ""), "t/", before); n != want || err != nil {
+			t.Errorf("removed %d, want %d: %v", n, want, err)
+		}
+	}
+	if want := []string{"a/t/" + temp("1-4"), "a/t/_x", "a/t/old.parquet", "a/t2/" + temp("1-5"), temp("1-6")}; !slices.Equal(left(), want) {
+		t.Errorf("left are %q, want %q", left(), want)
+	}
+	if n, err := store.Sweep(t.Context(), s, "none/x", before); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := store.Sweep(t.Context(), s, "", before); n != 2 || err != nil {
+		t.Error(n, err)
+	}
+
+	late := func() {
+		if n, err := s.Sweep(t.Context(), "late/", time.Now().Add(time.Hour)); n != 1 || err != nil {
+			t.Error(n, err)
+		}
+	}
+	for _, o := range []store.PutOptions{{}, {IfAbsent: true}} {
+		if err := s.Put(t.Context(), "late/k", &atEnd{strings.NewReader("body"), late}, o); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("put whose file was swept: %v", err)
+		}
+		if _, err := s.Stat(t.Context(), "late/k"); !errors.Is(err, store.ErrNotFound) {
+			t.Error(err)
+		}
+	}
+}
+
+// atEnd does something when all is read.
+type atEnd struct {
+	io.Reader
+	do func()
+}
+
+func (a *atEnd) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	if err == io.EOF && a.do != nil {
+		a.do()
+		a.do = nil
+	}
+	return n, err
 }
 
 // What is no regular file is no object; a link to a file is one, and a link to a folder is not entered.
