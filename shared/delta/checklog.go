@@ -163,7 +163,7 @@ func (c *logCheck) checkpoint(ctx context.Context, cp checkpoint, st *state) (*s
 		{"protocol", found.protocol != nil && st.protocol != nil && sameProtocol(*found.protocol, *st.protocol)},
 	} {
 		if !d.equal {
-			c.problem(cp.keys[0], remedy, "its %s are not those of the commits", d.what)
+			c.problem(cp.keys[0], remedy, "its %s: not as in the commits", d.what)
 		}
 	}
 	return st, nil

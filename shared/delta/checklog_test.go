@@ -3,12 +3,15 @@ package delta_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/store"
+	localfile "github.com/lakestep/lakestep/shared/store/file"
 	"github.com/lakestep/lakestep/shared/store/mem"
 )
 
@@ -46,6 +49,9 @@ func TestCheckLog(t *testing.T) {
 			add := `{"add":{"path":"x","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}` + "\n"
 			return s.Put(ctx, at+commitFile(1), strings.NewReader(add), store.PutOptions{})
 		}, []string{".checkpoint.parquet: its files"}},
+		{"a checkpoint has another property", again(0, `"delta.checkpointInterval":"3"`, `"delta.checkpointInterval":"4"`), []string{".checkpoint.parquet: its metadata"}},
+		{"a checkpoint has another protocol", again(0, `"minWriterVersion":2`, `"minWriterVersion":3`), []string{".checkpoint.parquet: its protocol"}},
+		{"a schema with other white space", again(0, `\"type\":\"struct\"`, `\"type\" : \"struct\"`), nil},
 		{"the hint dangles", func(s store.Store) error {
 			return s.Put(ctx, at+"_last_checkpoint", strings.NewReader(`{"version":4,"size":3}`), store.PutOptions{})
 		}, []string{"_last_checkpoint: version 4"}},
@@ -73,6 +79,47 @@ func TestCheckLog(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// again changes a text in a commit.
+func again(version int64, old, new string) func(store.Store) error {
+	return func(s store.Store) error {
+		key := "silver/orders/_delta_log/" + commitFile(version)
+		text, err := store.ReadAll(context.Background(), s, key, 1<<20)
+		if err != nil {
+			return err
+		}
+		changed := strings.Replace(string(text), old, new, 1)
+		if changed == string(text) {
+			return fmt.Errorf("no %s in %s", old, text)
+		}
+		return s.Put(context.Background(), key, strings.NewReader(changed), store.PutOptions{})
+	}
+}
+
+// The logs that other engines wrote are sound, with the checkpoints of any kind that they left. (Of delta-golden some are damaged.)
+func TestCheckLogCorpus(t *testing.T) {
+	root := sharedFolder(t, "corpus/delta")
+	lake, err := localfile.New(root)
+	must(t, err)
+	checked := 0
+	for _, source := range []string{"dat", "spark-gen", "kernel-rs", "delta-rs", "delta-spark", "delta-kernel"} {
+		folders, err := filepath.Glob(filepath.Join(root, source, "*", "_delta_log"))
+		must(t, err)
+		for _, folder := range folders {
+			name := source + "/" + filepath.Base(filepath.Dir(folder))
+			found, err := delta.Open(lake, name, delta.Options{}).CheckLog(t.Context())
+			if errors.Is(err, delta.ErrNoTable) {
+				continue // kernel-rs/crc-malformed has no commits
+			}
+			if checked++; err != nil || len(found) > 0 {
+				t.Errorf("%s: %+v, %v", name, found, err)
+			}
+		}
+	}
+	if t.Logf("%d logs", checked); checked < 50 {
+		t.Error("too few were checked")
 	}
 }
 

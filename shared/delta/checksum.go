@@ -97,7 +97,9 @@ func (c *checksum) differences(s *Snapshot) []string {
 
 // sameProtocol takes the features as sets: their order means nothing.
 func sameProtocol(a, b Protocol) bool {
-	same := func(x, y []string) bool { return slices.Equal(slices.Sorted(slices.Values(x)), slices.Sorted(slices.Values(y))) }
+	same := func(x, y []string) bool {
+		return slices.Equal(slices.Sorted(slices.Values(x)), slices.Sorted(slices.Values(y)))
+	}
 	return a.MinReaderVersion == b.MinReaderVersion && a.MinWriterVersion == b.MinWriterVersion &&
 		same(a.ReaderFeatures, b.ReaderFeatures) && same(a.WriterFeatures, b.WriterFeatures)
 }

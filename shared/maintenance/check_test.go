@@ -64,6 +64,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			r.append("SELECT 9 AS i, 'x' AS s, NULL AS ts")
 			must(t, os.Remove(filepath.Join(r.root, "t/_delta_log", fmt.Sprintf("%020d.json", 1))))
 		}, "log: commit 1 is missing"},
+		{"checksum file", func(r *rig) { r.put(fmt.Sprintf("_delta_log/%020d.crc", 1), 0) }, "log: checksum file is damaged"},
 		{"rows", lie(`"numRecords":3`, `"numRecords":2`), "wrong-stats: 3 rows, and 2"},
 		{"least number", lie(`"i":1`, `"i":2`), "wrong-stats: column i is at least 2: not true of 1"},
 		{"greatest number", lie(`"i":3`, `"i":2`), "wrong-stats: column i is at most 2: not true of 1"},

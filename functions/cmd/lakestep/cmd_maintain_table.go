@@ -179,6 +179,9 @@ func vacuumTable(ctx context.Context, g *globals, s streams, dir, name string, o
 		}
 		return nil
 	}
+	if out.Leftovers > 0 {
+		kept += fmt.Sprintf(" %s of killed writers removed.", some(int64(out.Leftovers), "temporary file"))
+	}
 	fmt.Fprintf(s.out, "%s: deleted %s, %s.%s\n", name, some(int64(len(out.Files)), "file"), size(out.Bytes), kept)
 	return nil
 }
@@ -268,8 +271,8 @@ func checkCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 	c := &cobra.Command{
 		Use: "check TABLE|PATH", Short: "Look for damage: log, files, deletion vectors, statistics", Args: cobra.ExactArgs(1),
 		Long: "Look for damage in a table and say what to do about it; nothing is changed. Found are missing, cut-off and foreign files, gaps and damage in the log,\n" +
-			"checkpoints that say other than the commits, bad deletion vectors, missing cursors; with --deep, which reads all data, also unreadable files\n" +
-			"and statistics that are not true. Foreign files are no damage: a vacuum deletes them.\n\n" +
+			"checkpoints and checksum files that say other than the log, bad deletion vectors, missing cursors; with --deep, which reads all data,\n" +
+			"also unreadable files and statistics that are not true. Foreign files are no damage: a vacuum deletes them.\n\n" +
 			"The exit code is 9 when there is damage.",
 		Example: "  lakestep table check silver.cleaned_orders\n  lakestep table check /data/events --deep -o json",
 		RunE: func(c *cobra.Command, args []string) error {
