@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -226,12 +227,15 @@ func (v *vacuum) name(names map[string]bool, file string, dv *delta.DeletionVect
 		names[strings.TrimPrefix(key, root(v.t.Delta))] = true
 	} else {
 		v.bases[path.Base(file)] = true
+		if decoded, err := url.PathUnescape(file); err == nil {
+			v.bases[path.Base(decoded)] = true
+		}
 	}
 	if dv == nil {
 		return nil
 	}
 	if dv.StorageType == "p" {
-		v.bases[path.Base(dv.PathOrInlineDV)] = true
+		v.bases[path.Base(dv.PathOrInlineDV)] = true // its name is a UUID's
 		return nil
 	}
 	key, err := v.t.Delta.VectorKey(dv)

@@ -214,3 +214,21 @@ func TestVacuumSeesARestore(t *testing.T) {
 		t.Error(fmt.Sprint(got))
 	}
 }
+
+// Where an absolute path leads is not known: a file that is called as its decoded end may be the one.
+func TestVacuumKeepsWhatAbsolutePathsMayName(t *testing.T) {
+	r := newRig(t, nil, nil, "id", delta.Long)
+	r.append("SELECT 1 AS id")
+	r.put("a b.parquet", 30*day)
+	r.put("a%20c.parquet", 30*day)
+	r.put("other.parquet", 30*day)
+	var lines strings.Builder
+	for _, name := range []string{"a%20b.parquet", "a%2520c.parquet"} {
+		fmt.Fprintf(&lines, `{"add":{"path":"file:///elsewhere/t/%s","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}`+"\n", name)
+	}
+	name := fmt.Sprintf("t/_delta_log/%020d.json", r.snapshot().Version()+1)
+	must(t, os.WriteFile(filepath.Join(r.root, name), []byte(lines.String()), 0o644))
+	if got := paths(vacuum(t, r, maintenance.VacuumOptions{}).Files); !slices.Equal(got, []string{"other.parquet"}) {
+		t.Errorf("deleted %q", got)
+	}
+}
