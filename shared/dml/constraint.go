@@ -38,7 +38,7 @@ func (t *Table) checks(ctx context.Context, snap *delta.Snapshot) ([]check, erro
 		condition, err := t.fromSpark(ctx, c.SQL, snap.Schema())
 		if err != nil {
 			return nil, fault.New(fault.InvalidInput, "write", t.Delta.Prefix(), "%s cannot be checked for sure: %w", name, err).
-				WithHint("write this table with the engine that made the constraint, or put it in plainer words: comparisons, AND, OR, NOT, IN, BETWEEN, IS NULL, arithmetic")
+				WithHint("write this table with the engine that made the constraint, or put it in plainer words: comparisons, AND, OR, NOT, IN, BETWEEN, IS NULL, arithmetic with decimals or doubles")
 		}
 		out = append(out, check{what: name + " does not hold", bad: fmt.Sprintf("((%s) IS NOT TRUE)", condition)})
 	}

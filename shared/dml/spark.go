@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lakestep/lakestep/shared/delta"
@@ -48,14 +49,8 @@ func (t *Table) fromSpark(ctx context.Context, sql string, schema delta.Schema) 
 	if len(children) != 1 {
 		return "", errors.New("it is not one SQL expression")
 	}
-	if err := c.node(children[0]); err != nil {
+	if err := c.conditions(children); err != nil {
 		return "", err
-	}
-	if c.zoned && c.text {
-		return "", errors.New("it compares a timestamp with a text, which depends on the session's time zone")
-	}
-	if c.single && c.fraction {
-		return "", errors.New("it compares a float with a decimal number, which engines round differently")
 	}
 	// Whether columns exist and types fit is seen by binding it.
 	_, err = t.Session.RowTypes(ctx, fmt.Sprintf("SELECT (%s) IS NOT TRUE AS x FROM (SELECT %s)", duck, nulls(schema)))
@@ -107,64 +102,86 @@ func requote(sql string) (string, error) {
 	return out.String(), nil
 }
 
-// certain walks DuckDB's own form of an expression and refuses what another engine may understand differently.
+// certain walks DuckDB's own form of an expression and refuses what another engine may understand differently. What is admitted was measured
+// against Spark 4.2.
 type certain struct {
-	schema           delta.Schema
-	zoned, text      bool // a timestamp column, a text
-	single, fraction bool // a float column, a number with a point
+	schema delta.Schema
 }
 
-func (c *certain) node(v any) error {
+// conditions are operands that must be true or false.
+func (c *certain) conditions(nodes []any) error {
+	for _, v := range nodes {
+		o, err := c.node(v)
+		switch {
+		case err != nil:
+			return err
+		case o.kind != kindBoolean && o.kind != kindNull:
+			return fmt.Errorf("it takes a %s for a condition", o.kind)
+		}
+	}
+	return nil
+}
+
+func (c *certain) node(v any) (operand, error) {
 	n, ok := v.(map[string]any)
 	if !ok {
-		return errors.New("its form is not known")
+		return operand{}, errors.New("its form is not known")
 	}
+	condition := operand{kind: kindBoolean}
 	kind, _ := n["type"].(string)
 	switch n["class"] {
 	case "COLUMN_REF":
 		return c.column(n)
 	case "CONSTANT":
 		return c.constant(n)
-	case "CONJUNCTION":
-	case "COMPARISON":
-		if !slices.Contains([]string{"COMPARE_EQUAL", "COMPARE_NOTEQUAL", "COMPARE_LESSTHAN", "COMPARE_GREATERTHAN", "COMPARE_LESSTHANOREQUALTO",
-			"COMPARE_GREATERTHANOREQUALTO"}, kind) {
-			return fmt.Errorf("it uses %s", kind)
-		}
-	case "BETWEEN":
-	case "OPERATOR":
-		if !slices.Contains([]string{"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "OPERATOR_NOT", "COMPARE_IN", "COMPARE_NOT_IN",
-			"OPERATOR_COALESCE"}, kind) {
-			return fmt.Errorf("it uses %s", kind)
-		}
 	case "CAST":
 		return c.literalCast(n)
+	case "CONJUNCTION":
+		return condition, c.conditions(parts(n))
+	case "OPERATOR":
+		if kind == "OPERATOR_NOT" {
+			return condition, c.conditions(parts(n))
+		}
+	}
+	var args []operand
+	for _, part := range parts(n) {
+		o, err := c.node(part)
+		if err != nil {
+			return operand{}, err
+		}
+		args = append(args, o)
+	}
+	switch kind {
+	case "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL":
+		return condition, nil
+	case "COMPARE_EQUAL", "COMPARE_NOTEQUAL", "COMPARE_LESSTHAN", "COMPARE_GREATERTHAN", "COMPARE_LESSTHANOREQUALTO",
+		"COMPARE_GREATERTHANOREQUALTO", "COMPARE_BETWEEN", "COMPARE_IN", "COMPARE_NOT_IN":
+		_, err := alike(args)
+		return condition, err
+	case "OPERATOR_COALESCE":
+		return alike(args)
 	case "FUNCTION":
 		name, _ := n["function_name"].(string)
-		if !slices.Contains([]string{"+", "-", "*", "length", "char_length", "abs"}, name) {
-			return fmt.Errorf("it uses the function or operator %s", name)
-		}
-	default:
-		return fmt.Errorf("it uses %v", n["class"])
+		return computed(name, args)
 	}
+	return operand{}, fmt.Errorf("it uses %s", kind)
+}
+
+// parts are the operands of a node.
+func parts(n map[string]any) []any {
+	var out []any
 	for _, key := range []string{"children", "left", "right", "input", "lower", "upper"} {
 		switch child := n[key].(type) {
 		case []any:
-			for _, x := range child {
-				if err := c.node(x); err != nil {
-					return err
-				}
-			}
+			out = append(out, child...)
 		case map[string]any:
-			if err := c.node(child); err != nil {
-				return err
-			}
+			out = append(out, child)
 		}
 	}
-	return nil
+	return out
 }
 
-func (c *certain) column(n map[string]any) error {
+func (c *certain) column(n map[string]any) (operand, error) {
 	names, _ := n["column_names"].([]any)
 	var t delta.Type = c.schema
 	for _, name := range names {
@@ -174,38 +191,51 @@ func (c *certain) column(n map[string]any) error {
 			i = slices.IndexFunc(st.Fields, func(f delta.Field) bool { return strings.EqualFold(f.Name, text) })
 		}
 		if i < 0 {
-			return fmt.Errorf("it names %v, which is no column", names)
+			return operand{}, fmt.Errorf("it names %v, which is no column", names)
 		}
 		t = st.Fields[i].Type
 	}
-	c.zoned = c.zoned || t == delta.Type(delta.Timestamp) || t == delta.Type(delta.TimestampNTZ)
-	c.single = c.single || t == delta.Type(delta.Float)
-	return nil
+	return operandOf(t), nil
 }
 
-func (c *certain) constant(n map[string]any) error {
+func (c *certain) constant(n map[string]any) (operand, error) {
 	value, _ := n["value"].(map[string]any)
 	typ, _ := value["type"].(map[string]any)
+	text := fmt.Sprint(value["value"])
 	switch id := typ["id"]; id {
 	case "VARCHAR":
-		c.text = true
-	case "DECIMAL", "DOUBLE", "FLOAT":
-		c.fraction = true
-	case "INTEGER", "BIGINT", "BOOLEAN", "NULL":
+		return textLiteral(text), nil
+	case "INTEGER", "BIGINT":
+		return wholeLiteral(text), nil
+	case "DECIMAL":
+		// DuckDB gives the digits without the point, and says in the type where it is.
+		info, _ := typ["type_info"].(map[string]any)
+		width, widthErr := strconv.Atoi(fmt.Sprint(info["width"]))
+		scale, scaleErr := strconv.Atoi(fmt.Sprint(info["scale"]))
+		return operand{kindDecimal, width - scale, scale}, errors.Join(widthErr, scaleErr)
+	case "DOUBLE":
+		return operand{kind: kindDouble}, nil
+	case "BOOLEAN":
+		return operand{kind: kindBoolean}, nil
+	case "NULL":
+		return operand{kind: kindNull}, nil
 	default:
-		return fmt.Errorf("it has a constant of type %v", id)
+		return operand{}, fmt.Errorf("it has a constant of type %v", id)
 	}
-	return nil
 }
 
 // literalCast admits DATE '2026-01-01' and TRUE, which DuckDB parses as casts of a text.
-func (c *certain) literalCast(n map[string]any) error {
+func (c *certain) literalCast(n map[string]any) (operand, error) {
 	child, _ := n["child"].(map[string]any)
 	target, _ := n["cast_type"].(map[string]any)
-	if child["class"] == "CONSTANT" && (target["id"] == "DATE" || target["id"] == "BOOLEAN") {
-		return nil
+	switch {
+	case child["class"] != "CONSTANT":
+	case target["id"] == "DATE":
+		return operand{kind: kindDate}, nil
+	case target["id"] == "BOOLEAN":
+		return operand{kind: kindBoolean}, nil
 	}
-	return fmt.Errorf("it uses a cast to %v", target["id"])
+	return operand{}, fmt.Errorf("it uses a cast to %v", target["id"])
 }
 
 var (
