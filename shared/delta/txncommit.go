@@ -223,14 +223,13 @@ func (x *Txn) info(now int64, r *race) CommitInfo {
 }
 
 // timestamped says in the metadata from which version on commits carry their own timestamps, when this commit switches them on
-// in a table that has older ones, keeps that, and no longer says so when it switches them off.
+// in a table that has older ones, keeps that, and does not say so in a new table or when it switches them off.
 func timestamped(m Metadata, at *int64, base *Snapshot, version int64) *Metadata {
 	switch {
-	case at == nil:
+	case at == nil, base.version < 0: // of a new table, all commits carry them: it may be a clone's metadata that say otherwise
 		m.Configuration = maps.Clone(m.Configuration)
 		delete(m.Configuration, propICTVersion)
 		delete(m.Configuration, propICTTimestamp)
-	case base.version < 0:
 	case base.ictEnabled():
 		m.Configuration = maps.Clone(m.Configuration)
 		for _, key := range []string{propICTVersion, propICTTimestamp} {

@@ -253,8 +253,15 @@ func TestInCommitTimestampsWritten(t *testing.T) {
 			t.Errorf("%s after the start: version %d, want %d", at, s.Version(), want)
 		}
 	}
-	// Other metadata keeps the moment; switched off, it is forgotten.
+	// A new table that begins with this metadata, as a clone does, has carried timestamps from its start.
 	m = latest(t, table).Metadata()
+	clone := delta.Open(mem.New(), "clone", testOptions())
+	_, err = clone.Empty().Begin(write()).SetMetadata(m).SetProtocol(latest(t, table).Protocol()).Commit(t.Context())
+	must(t, err)
+	if c := latest(t, clone).Metadata().Configuration; len(c) != 1 {
+		t.Error(c)
+	}
+	// Other metadata keeps the moment; switched off, it is forgotten.
 	m.Configuration = map[string]string{"delta.enableInCommitTimestamps": "true"}
 	_, err = latest(t, table).Begin(write()).SetMetadata(m).Commit(t.Context())
 	must(t, err)
