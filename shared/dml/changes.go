@@ -23,7 +23,7 @@ const (
 // version. Of a version with change data files only these are read; else rows of added files are inserts, those of removed files deletes, and
 // where a file's deletion vector changed, the rows in which the two differ are either.
 //
-// A version at which delta.enableChangeDataFeed was not true is an InvalidInput fault. Commits or files that were cleaned up are SourceLost faults.
+// A version at which delta.enableChangeDataFeed was not true, or a column had a type that its last one does not hold, is an InvalidInput fault. Commits or files that were cleaned up are SourceLost faults.
 func (t *Table) Changes(ctx context.Context, from, to int64) (string, error) {
 	var at delta.AsOf
 	if to >= 0 {
@@ -47,6 +47,9 @@ func (t *Table) Changes(ctx context.Context, from, to int64) (string, error) {
 		return "", err
 	}
 	c := changes{table: t, last: last, metadata: first.Metadata()}
+	if err := c.fits(from); err != nil {
+		return "", err
+	}
 	for commit, err := range t.Delta.Changes(ctx, from-1, to) {
 		if err != nil {
 			return "", err
@@ -73,6 +76,9 @@ type changes struct {
 func (c *changes) take(ctx context.Context, commit delta.Commit) error {
 	if commit.Metadata != nil {
 		c.metadata = *commit.Metadata
+		if err := c.fits(commit.Version); err != nil {
+			return err
+		}
 	}
 	if c.metadata.Configuration["delta.enableChangeDataFeed"] != "true" {
 		return fault.New(fault.InvalidInput, "read changes of", c.table.Delta.Prefix(), "the change data feed is off at version %d", commit.Version).
@@ -106,6 +112,24 @@ func (c *changes) take(ctx context.Context, commit delta.Commit) error {
 	for _, a := range commit.Adds { // in the order of the log
 		if key, err := c.table.Delta.FilePath(a); err == nil && a.DataChange && added[key].Path != "" {
 			c.inserted = append(c.inserted, engine.File{Path: a.Path, Size: a.Size, PartitionValues: a.PartitionValues, DeletionVector: a.DeletionVector, Commit: commit.Version})
+		}
+	}
+	return nil
+}
+
+// fits refuses a version at which a column had a type whose values do not all fit into the one that it has at the end: a restore went back
+// behind a widening, or the table was overwritten under another schema.
+func (c *changes) fits(version int64) error {
+	then, err := delta.ParseSchema(c.metadata.SchemaString)
+	if err != nil {
+		return fault.New(fault.InvalidInput, "read changes of", c.table.Delta.Prefix(), "version %d: %w", version, err)
+	}
+	for _, d := range delta.DiffSchemas(then, c.last.Schema()).Changed {
+		from, a := d.From.(delta.Primitive)
+		to, b := d.To.(delta.Primitive)
+		if a && b && from != to && !delta.Widens(from, to) {
+			return fault.New(fault.InvalidInput, "read changes of", c.table.Delta.Prefix(), "column %s is %s at version %d, and %s at version %d, the last that is asked for",
+				d.Path, from, version, to, c.last.Version()).WithHint("ask for the versions in parts, each with the types that it ends with")
 		}
 	}
 	return nil

@@ -313,6 +313,9 @@ func (q *sequence) compareOurFeed() {
 		return
 	}
 	found, err := q.ours.changes(q.Context(), 0, last, schema)
+	if err != nil && strings.Contains(err.Error(), "the last that is asked for") {
+		return // a restore went back behind a widened column: refused by name, as Spark does
+	}
 	if err != nil {
 		q.wrong("%v", err)
 	}
