@@ -40,3 +40,6 @@ for request in json.load(sys.stdin):
     except Exception as e:
         out.append(f"{type(e).__name__}: {str(e)[:300]}")
 json.dump(out, sys.stdout)
+if "spark" not in sys.argv:
+    sys.stdout.flush()
+    os._exit(0)  # delta-rs's threads sometimes abort a regular exit, after all work is done

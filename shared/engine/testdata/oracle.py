@@ -4,6 +4,7 @@ import datetime
 import decimal
 import json
 import math
+import os
 import sys
 
 import pyarrow as pa
@@ -62,3 +63,5 @@ if sys.argv[1] == "read":
     print(json.dumps(read(sys.argv[2])))
 else:
     write(sys.argv[2])
+sys.stdout.flush()
+os._exit(0)  # delta-rs's threads sometimes abort a regular exit, after all work is done

@@ -78,3 +78,5 @@ def maintain(lake):
 
 
 print(json.dumps({"read": read, "append": append, "maintain": maintain}[sys.argv[1]](*sys.argv[2:])))
+sys.stdout.flush()
+os._exit(0)  # delta-rs's threads sometimes abort a regular exit, after all work is done
