@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt, the npm tools of package.json, and
-# the object services versitygw (S3) and Azurite (Azure Blob); with `setup.sh long` also moto (AWS) and Spark with Delta's jars. A stamp with the
+# the object services versitygw (S3), moto (AWS) and Azurite (Azure Blob); with `setup.sh long` also Spark with Delta's jars. A stamp with the
 # digest of what was asked for makes the next call instant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,9 +51,11 @@ if [ "$(cat .tools/azurite/stamp 2>/dev/null)" != "$want" ]; then
 	echo "$want" >.tools/azurite/stamp
 fi
 
-[ "${1:-}" = long ] || exit 0
 want=$({ "$python" --version; cat tools/moto/requirements.txt; pwd; } | stamp -)
-if [ "$(cat .tools/moto/stamp 2>/dev/null)" != "$want" ]; then
+if ! "$python" -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then
+	echo "tools: no moto: it needs python 3.11, this is $("$python" --version); the tests against it will be skipped" >&2
+	rm -rf .tools/moto
+elif [ "$(cat .tools/moto/stamp 2>/dev/null)" != "$want" ]; then
 	echo "tools: installing moto into .tools/moto"
 	rm -rf .tools/moto
 	"$python" -m venv .tools/moto/venv
@@ -61,6 +63,7 @@ if [ "$(cat .tools/moto/stamp 2>/dev/null)" != "$want" ]; then
 	echo "$want" >.tools/moto/stamp
 fi
 
+[ "${1:-}" = long ] || exit 0
 want=$({ "$python" --version; cat tools/spark/requirements.txt tools/spark/pom.xml; pwd; } | stamp -)
 if [ "$(cat .tools/spark/stamp 2>/dev/null)" != "$want" ]; then
 	echo "tools: installing Spark and Delta's jars into .tools/spark"

@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export LAKESTEP_TEST_PYTHON=$PWD/.tools/venv/bin/python
 export LAKESTEP_TEST_VERSITYGW=$PWD/.tools/versitygw/versitygw
+[ ! -d .tools/moto ] || export LAKESTEP_TEST_MOTO=$PWD/.tools/moto/venv/bin/moto_server # python 3.10 has none: what it skips is listed at the end
 export LAKESTEP_TEST_AZURITE=$PWD/.tools/azurite/node_modules/.bin/azurite-blob
 export LAKESTEP_ASL_VALIDATOR=$PWD/.tools/npm/node_modules/.bin/asl-validator
 
@@ -56,7 +57,7 @@ case "${1:-}" in
 	suite "asl-validator" state_machines
 	;;
 long)
-	export LAKESTEP_LONG=1 LAKESTEP_TEST_SPARK=$PWD/.tools/spark LAKESTEP_TEST_MOTO=$PWD/.tools/moto/venv/bin/moto_server
+	export LAKESTEP_LONG=1 LAKESTEP_TEST_SPARK=$PWD/.tools/spark
 	suite "go test, long" go_test -count=1 -timeout 60m ./...
 	unset LAKESTEP_LONG
 	suite "go test -race" go_test -race -count=1 -timeout 60m ./...

@@ -91,7 +91,7 @@ func needs(t testing.TB, variable string) string {
 	t.Helper()
 	program := os.Getenv(variable)
 	if program == "" {
-		t.Skipf("SKIPPED: no object service to test against: %s is not set (tools/test.sh sets it)", variable)
+		t.Skipf("SKIPPED: no object service to test against: %s is not set (tools/test.sh sets it, where tools/setup.sh could install one)", variable)
 	}
 	return program
 }
