@@ -36,6 +36,9 @@ func (t *Table) checks(ctx context.Context, snap *delta.Snapshot) ([]check, erro
 			name = fmt.Sprintf("invariant of column %s (%s)", strings.Join(c.Column, "."), c.SQL)
 		}
 		condition, err := t.fromSpark(ctx, c.SQL, snap.Schema())
+		if fault.KindOf(err).Retryable() { // says nothing of the constraint
+			return nil, err
+		}
 		if err != nil {
 			return nil, fault.New(fault.InvalidInput, "write", t.Delta.Prefix(), "%s cannot be checked for sure: %w", name, err).
 				WithHint("write this table with the engine that made the constraint, or put it in plainer words: comparisons, AND, OR, NOT, IN, BETWEEN, IS NULL, arithmetic with decimals or doubles")

@@ -22,34 +22,12 @@ func (t *Table) fromSpark(ctx context.Context, sql string, schema delta.Schema) 
 	if err != nil {
 		return "", err
 	}
-	rows, err := t.Session.Strings(ctx, "SELECT CAST(json_serialize_sql("+engine.Literal("SELECT [\n"+duck+"\n]")+") AS VARCHAR)")
+	tree, err := t.Session.Expression(ctx, duck)
 	if err != nil {
 		return "", err
 	}
-	var doc struct {
-		Error      bool   `json:"error"`
-		Message    string `json:"error_message"`
-		Statements []struct {
-			Node struct {
-				Select []map[string]any `json:"select_list"`
-			} `json:"node"`
-		} `json:"statements"`
-	}
-	dec := json.NewDecoder(strings.NewReader(rows[0][0]))
-	dec.UseNumber()
-	if err := dec.Decode(&doc); err != nil {
-		return "", err
-	}
-	if doc.Error || len(doc.Statements) != 1 || len(doc.Statements[0].Node.Select) != 1 {
-		return "", fmt.Errorf("it is not one SQL expression: %s", doc.Message)
-	}
 	c := certain{schema: schema}
-	root := doc.Statements[0].Node.Select[0]
-	children, _ := root["children"].([]any)
-	if len(children) != 1 {
-		return "", errors.New("it is not one SQL expression")
-	}
-	if err := c.conditions(children); err != nil {
+	if err := c.conditions([]any{tree}); err != nil {
 		return "", err
 	}
 	// Whether columns exist and types fit is seen by binding it.

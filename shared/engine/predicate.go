@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -24,15 +25,27 @@ func (s *Session) ParsePredicate(ctx context.Context, sql string, schema delta.S
 	return out, p.failed
 }
 
-// Mentioned gives the columns of a schema that a condition names, or may name.
-func (s *Session) Mentioned(ctx context.Context, sql string, schema delta.Schema) ([]string, error) {
+// Expression gives DuckDB's own form of a condition: the node of its syntax tree (json_serialize_sql), numbers as json.Number. Faults are as for
+// ParsePredicate.
+func (s *Session) Expression(ctx context.Context, sql string) (map[string]any, error) {
 	_, e, err := s.parse(ctx, sql)
 	if err != nil {
 		return nil, err
 	}
-	var tree any
-	if err := json.Unmarshal(e.raw, &tree); err != nil {
-		return nil, fault.New(fault.Internal, "read", "condition "+sql, "%w", err)
+	dec := json.NewDecoder(bytes.NewReader(e.raw))
+	dec.UseNumber()
+	var tree map[string]any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, fault.New(fault.Internal, "read", "condition "+sql, "DuckDB's own form of it: %w", err)
+	}
+	return tree, nil
+}
+
+// Mentioned gives the columns of a schema that a condition names, or may name.
+func (s *Session) Mentioned(ctx context.Context, sql string, schema delta.Schema) ([]string, error) {
+	tree, err := s.Expression(ctx, sql)
+	if err != nil {
+		return nil, err
 	}
 	named, all := map[string]bool{}, false
 	var walk func(node any)
