@@ -39,10 +39,8 @@ type outcome struct {
 // file yet reads the new one in its place.
 const ReplacesTag = "lakestep.replaces"
 
-const (
-	changeType   = "_change_type"
-	changeFolder = "_change_data"
-)
+// changeFolder is where the change data feed's files are (protocol, "Change Data Files").
+const changeFolder = "_change_data"
 
 // touch is what happens in a file.
 type touch struct {
@@ -67,7 +65,7 @@ func (c *change) run(ctx context.Context) (*outcome, error) {
 			partly = append(partly, f)
 		}
 	}
-	feed := isTrue(c.snap, "delta.enableChangeDataFeed") && len(partly) > 0 // else adds and removes are the feed
+	feed := isTrue(c.snap.Metadata(), "delta.enableChangeDataFeed") && len(partly) > 0 // else adds and removes are the feed
 	defer func() { c.drop(c.kept) }()
 	if err := c.insert(ctx, feed, o); err != nil {
 		return nil, err
@@ -143,7 +141,7 @@ func (c *change) mark(ctx context.Context, partly []touch, o *outcome) error {
 	var rewrite, vectors []touch
 	for _, f := range partly {
 		// A vector needs the number of the file's physical rows.
-		if _, known := liveRows(c.snap.Files()[f.file]); known && !c.erasure && isTrue(c.snap, "delta.enableDeletionVectors") {
+		if _, known := liveRows(c.snap.Files()[f.file]); known && !c.erasure && isTrue(c.snap.Metadata(), "delta.enableDeletionVectors") {
 			vectors = append(vectors, f)
 		} else {
 			rewrite = append(rewrite, f)
@@ -273,7 +271,7 @@ func (c *change) feed(ctx context.Context, touched []touch, o *outcome) error {
 		return err
 	}
 	columns := engine.Idents(names(c.schema))
-	query := fmt.Sprintf("SELECT %s, CAST(NULL AS VARCHAR) AS %s FROM %s WHERE false", columns, changeType, relation)
+	query := fmt.Sprintf("SELECT %s, CAST(NULL AS VARCHAR) AS %s FROM %s WHERE false", columns, ChangeType, relation)
 	add := func(kind, from string) {
 		query += fmt.Sprintf(" UNION ALL SELECT %s, '%s' FROM %s", columns, kind, from)
 	}
@@ -296,7 +294,7 @@ func (c *change) feed(ctx context.Context, touched []touch, o *outcome) error {
 	}
 	target := c.target(c.after, c.schema)
 	target.Folder = changeFolder
-	target.Schema.Fields = append(slices.Clone(c.schema.Fields), delta.Field{Name: changeType, Type: delta.String, Nullable: true})
+	target.Schema.Fields = append(slices.Clone(c.schema.Fields), delta.Field{Name: ChangeType, Type: delta.String, Nullable: true})
 	adds, err := c.Session.Write(ctx, target, query)
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func (c *changes) take(ctx context.Context, commit delta.Commit) error {
 			return err
 		}
 	}
-	if c.metadata.Configuration["delta.enableChangeDataFeed"] != "true" {
+	if !isTrue(c.metadata, "delta.enableChangeDataFeed") {
 		return fault.New(fault.InvalidInput, "read changes of", c.table.Delta.Prefix(), "the change data feed is off at version %d", commit.Version).
 			WithHint("read versions since delta.enableChangeDataFeed was set to true; of others it cannot be told what changed")
 	}
@@ -192,10 +192,7 @@ func (c *changes) partitionOf(ctx context.Context, version int64, key string) (m
 
 // relation is SQL for the rows of all files.
 func (c *changes) relation(ctx context.Context, from int64) (string, error) {
-	columns := make([]string, len(c.last.Schema().Fields))
-	for i, f := range c.last.Schema().Fields {
-		columns[i] = engine.Ident(f.Name)
-	}
+	columns := engine.Idents(names(c.last.Schema()))
 	times := make([]string, len(c.times))
 	for i, t := range c.times {
 		times[i] = fmt.Sprint(t)
@@ -209,7 +206,7 @@ func (c *changes) relation(ctx context.Context, from int64) (string, error) {
 			return err
 		}
 		parts = append(parts, fmt.Sprintf("SELECT %s, %s AS %s, _commit AS %s, %s AS %s FROM %s AS _rows%s",
-			strings.Join(columns, ", "), kind, ChangeType, CommitVersion, at, CommitTimestamp, rows, where))
+			columns, kind, ChangeType, CommitVersion, at, CommitTimestamp, rows, where))
 		return nil
 	}
 	scan := func(files []engine.File) engine.Scan {

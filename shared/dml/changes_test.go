@@ -205,6 +205,17 @@ func TestFeedsThatAreNotThereAreRefused(t *testing.T) {
 	}
 }
 
+// What writes the feed and what reads it agree on whether it is on, as Spark does.
+func TestAFeedThatIsTRUE(t *testing.T) {
+	r := newRig(t, idv(), nil, map[string]string{"delta.enableChangeDataFeed": "TRUE"})
+	r.run(dml.Append{Rows: "SELECT range AS id, 'a' AS v FROM range(2)"})
+	res := r.run(dml.Update{Set: map[string]string{"v": "'b'"}, Where: "id = 1"})
+	got, err := feedOf(t, r.Table, res.Version, res.Version)
+	if want := `[["update_postimage","2","1","b"] ["update_preimage","2","1","a"]]`; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v, %v, want %s", got, err, want)
+	}
+}
+
 // As after a restore that went back behind a widening: rows that do not fit the type at the end cannot be told under it.
 func TestAFeedBehindAWideningIsReadInParts(t *testing.T) {
 	r := feedRig(t, false)

@@ -95,7 +95,7 @@ func (t *Table) Plan(ctx context.Context, snap *delta.Snapshot, op Operation) (*
 		return nil, err
 	}
 	p.Base = snap
-	if len(p.Removes)+len(p.Vectors) > 0 && isTrue(snap, "delta.appendOnly") {
+	if len(p.Removes)+len(p.Vectors) > 0 && isTrue(snap.Metadata(), "delta.appendOnly") {
 		return nil, fault.New(fault.InvalidInput, "change", t.Delta.Prefix(), "rows would go, and the table has delta.appendOnly=true")
 	}
 	return p, nil
@@ -112,8 +112,8 @@ func (t *Table) notOurs(s delta.Schema) error {
 }
 
 // isTrue tells whether a property of the table is switched on.
-func isTrue(snap *delta.Snapshot, property string) bool {
-	return strings.EqualFold(snap.Metadata().Configuration[property], "true")
+func isTrue(m delta.Metadata, property string) bool {
+	return strings.EqualFold(m.Configuration[property], "true")
 }
 
 // Result says what a commit did.

@@ -186,7 +186,7 @@ func (e *evolver) typ(path, inside string, have, come delta.Type, changes *[]typ
 		case h == c:
 			return h, nil
 		case e.evolution.WidenTypes && delta.Widens(h, c):
-			if !strings.EqualFold(e.metadata.Configuration[propTypeWidening], "true") {
+			if !isTrue(e.metadata, propTypeWidening) {
 				return nil, e.broken(path, "the table has type %s, the rows %s, and %s is not true", h, c, propTypeWidening).
 					WithHint("enable type widening on the table, or make a new table: other engines read the old files as %s", c)
 			}
