@@ -32,8 +32,12 @@ const (
 // at its own offset. Its footer is a new one, which names no other column: what was not fetched cannot be read by mistake.
 type fetched struct {
 	File
-	key     string
-	path    string
+	key      string
+	path     string
+	missing  []extent // parts that the sparse file still lacks, each for one request
+	reserved int64    // bytes, of the engine's limit
+
+	// Until the sparse file is made:
 	footer  *footer
 	dataEnd int64  // where the footer began
 	tail    []byte // the object's last bytes
@@ -68,8 +72,16 @@ func (s *Session) fetch(ctx context.Context, sc Scan) ([]string, error) {
 		maps.DeleteFunc(s.fetched, func(_ fetchName, path string) bool {
 			return slices.ContainsFunc(files, func(f *fetched) bool { return f.path == path })
 		})
+		for _, f := range files {
+			_ = os.Remove(f.path) // else it goes with the session
+			s.engine.fetched.Add(-f.reserved)
+		}
+		return nil, err
 	}
-	return paths, err
+	for _, f := range files {
+		s.reserved += f.reserved
+	}
+	return paths, nil
 }
 
 // fetchName is what a fetched file is known by in its session.
@@ -80,36 +92,40 @@ type fetchName struct {
 }
 
 func (s *Session) fetchFiles(ctx context.Context, sc Scan, files []*fetched) error {
-	err := parallel(ctx, files, func(ctx context.Context, f *fetched) error { return f.begin(ctx, sc) })
+	// Each tail goes into its file at once: a table may have many files, and together their tails would not fit into memory.
+	err := parallel(ctx, files, func(ctx context.Context, f *fetched) error {
+		if err := f.begin(ctx, sc); err != nil {
+			return err
+		}
+		if err := f.reserve(s.engine); err != nil {
+			return err
+		}
+		return f.create()
+	})
 	if err != nil {
 		return err
 	}
 	var pieces []piece
-	total := int64(0)
 	for _, f := range files {
-		for _, e := range f.missing() {
+		for _, e := range f.missing {
 			pieces = append(pieces, piece{f, e})
-			total += e.Length
 		}
-		total += int64(len(f.tail))
-	}
-	if err := s.engine.reserve(total); err != nil {
-		return err
-	}
-	s.reserved += total
-	if err := parallel(ctx, files, func(_ context.Context, f *fetched) error { return f.create() }); err != nil {
-		return err
 	}
 	return parallel(ctx, pieces, func(ctx context.Context, p piece) error { return p.file.copyPiece(ctx, sc.Store, p.extent) })
 }
 
-// reserve counts bytes of files against the limit of temporary files.
-func (e *Engine) reserve(n int64) error {
+// reserve counts the file's bytes against the limit of temporary files.
+func (f *fetched) reserve(e *Engine) error {
+	n := int64(len(f.tail))
+	for _, m := range f.missing {
+		n += m.Length
+	}
 	if used := e.fetched.Add(n); e.tempBytes > 0 && used > e.tempBytes {
 		e.fetched.Add(-n)
-		return fault.New(fault.InvalidInput, "fetch", "data files", "%d MB are wanted, beside %d MB of earlier ones, but temporary files may have %d MB", n>>20, (used-n)>>20, e.tempBytes>>20).
+		return fault.New(fault.InvalidInput, "fetch", f.key, "%d KB of it are wanted, beside %d MB of other data files, but temporary files may have %d MB", n>>10, (used-n)>>20, e.tempBytes>>20).
 			WithHint("read fewer columns or files, or give the step more room for temporary files")
 	}
+	f.reserved = n
 	return nil
 }
 
@@ -175,6 +191,7 @@ func (f *fetched) choose(sc Scan) error {
 	if sc.mayDropRowGroups(f.File) {
 		f.groups = slices.DeleteFunc(slices.Clone(f.groups), func(g rowGroup) bool { return !sc.Keep(f.footer.add(f.File, g)) })
 	}
+	f.missing = f.pieces()
 	return nil
 }
 
@@ -226,8 +243,8 @@ func (sc Scan) mayDropRowGroups(f File) bool {
 	return sc.Keep != nil && !sc.Position && f.DeletionVector == nil
 }
 
-// missing are the parts of the file that are still to be fetched, in pieces for one request each.
-func (f *fetched) missing() []extent {
+// pieces are the parts of the file that are still to be fetched, one for each request.
+func (f *fetched) pieces() []extent {
 	tailStart := f.dataEnd - int64(len(f.tail))
 	var wanted []extent
 	for _, g := range f.groups {
@@ -276,7 +293,7 @@ func (f *fetched) create() error {
 	if err := errors.Join(err1, err2, file.Close()); err != nil {
 		return fault.New(fault.Unavailable, "fetch", f.key, "%w", err)
 	}
-	f.tail = nil
+	f.tail, f.footer, f.columns, f.groups = nil, nil, nil, nil
 	return nil
 }
 

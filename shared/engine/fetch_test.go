@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lakestep/lakestep/shared/delta"
@@ -237,6 +239,12 @@ func TestWhatIsNotThereIsNotFetched(t *testing.T) {
 			if errors.Is(err, os.ErrNotExist) {
 				t.Errorf("a file of this machine: %v", err)
 			}
+			if name == "no room" { // what was given up takes none
+				sc.Files = sc.Files[:1]
+				if _, err := session.Relation(t.Context(), sc); err != nil {
+					t.Errorf("one file: %v", err)
+				}
+			}
 		})
 	}
 }
@@ -244,6 +252,51 @@ func TestWhatIsNotThereIsNotFetched(t *testing.T) {
 func replace(t *testing.T, s store.Store, key, text string) {
 	t.Helper()
 	must(t, s.Put(t.Context(), key, strings.NewReader(text), store.PutOptions{}))
+}
+
+// copies is a store in which every object is the same data file. It notes how much memory is in use when the last of many is opened.
+type copies struct {
+	store.Store
+	key    string
+	last   int64
+	opened atomic.Int64
+	heap   uint64
+}
+
+func (s *copies) Open(ctx context.Context, _ string, r store.Range) (io.ReadCloser, error) {
+	if s.opened.Add(1) == s.last {
+		s.heap = heap()
+	}
+	return s.Store.Open(ctx, s.key, r)
+}
+
+// heap is the memory that is in use, in bytes.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// Of a table with many files no more is in memory than of one with a few.
+func TestTailsOfManyFilesAreNotHeld(t *testing.T) {
+	r := newRig(t, engine.Options{})
+	adds := r.write(wideSchema(r), strings.Replace(wide, "250000", "20000", 1))
+	_, sc := r.away(adds)
+	key, err := r.table.FilePath(adds[0])
+	must(t, err)
+	s := &copies{Store: sc.Store, key: key, last: 500}
+	sc.Store, sc.Schema, sc.Files = s, wideSchema(r, "small"), nil
+	for i := range s.last {
+		sc.Files = append(sc.Files, engine.File{Path: fmt.Sprintf("copy%d.parquet", i), Size: adds[0].Size})
+	}
+	before := heap()
+	if got := r.strings("SELECT count(*) FROM " + r.relation(sc)); got[0][0] != "10000000" {
+		t.Errorf("%v rows", got)
+	}
+	if more := int64(s.heap) - int64(before); s.heap == 0 || more > 20<<20 {
+		t.Errorf("%d MB more when the last of %d files is begun", more>>20, s.last)
+	}
 }
 
 // more makes copies of a file.
