@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
@@ -89,24 +90,25 @@ func (c *logCheck) hint(ctx context.Context) error {
 // replay plays the log from its beginning, or from the first checkpoint when the commits before were cleaned up, and compares the other
 // checkpoints with what comes of it. After a damaged or missing commit it goes on from the next good checkpoint.
 func (c *logCheck) replay(ctx context.Context) error {
+	var versions []int64
+	for _, f := range c.l.commits {
+		versions = append(versions, f.version)
+	}
+	for _, cp := range c.l.checkpoints {
+		versions = append(versions, cp.version)
+	}
+	slices.Sort(versions)
 	var st *state // nil: not known
-	first := c.l.latest()
-	if len(c.l.commits) > 0 {
-		first = min(first, c.l.commits[0].version)
-	}
-	if len(c.l.checkpoints) > 0 {
-		first = min(first, c.l.checkpoints[0].version)
-	}
-	if first == 0 {
+	next, cps := versions[0], c.l.checkpoints
+	if next == 0 {
 		st = newState()
 	}
-	cps := c.l.checkpoints
-	for v := first; v <= c.l.latest(); v++ {
+	for _, v := range slices.Compact(versions) {
 		if err := ctx.Err(); err != nil {
 			return fault.New(fault.Unavailable, "check log of", c.t.prefix, "%w", err)
 		}
 		var err error
-		if st, err = c.commit(ctx, v, st); err != nil {
+		if st, err = c.commit(ctx, next, v, st); err != nil {
 			return err
 		}
 		for ; len(cps) > 0 && cps[0].version == v; cps = cps[1:] {
@@ -114,18 +116,32 @@ func (c *logCheck) replay(ctx context.Context) error {
 				return err
 			}
 		}
+		next = v + 1
 	}
 	return nil
 }
 
-func (c *logCheck) commit(ctx context.Context, v int64, st *state) (*state, error) {
-	key := c.t.logKey(commitName(v))
-	if _, ok := c.l.commit(v); !ok {
-		if len(c.l.commits) > 0 && v > c.l.commits[0].version || c.after(v) {
-			c.problem(key, "restore the object from a backup; versions behind it can be read from a later checkpoint only", "commit %d is missing", v)
+// commit plays version v. Of the versions from next up to it the listing has nothing: a gap is one problem, however wide.
+func (c *logCheck) commit(ctx context.Context, next, v int64, st *state) (*state, error) {
+	_, there := c.l.commit(v)
+	last := v // of the commits that are missing
+	if there {
+		last--
+	}
+	if next <= last {
+		st = nil
+		if len(c.l.commits) > 0 && next > c.l.commits[0].version || c.after(next) {
+			what := fmt.Sprintf("commit %d is missing", next)
+			if last > next {
+				what = fmt.Sprintf("commits %d to %d are missing", next, last)
+			}
+			c.problem(c.t.logKey(commitName(next)), "restore the object from a backup; versions behind it can be read from a later checkpoint only", "%s", what)
 		}
+	}
+	if !there {
 		return nil, nil
 	}
+	key := c.t.logKey(commitName(v))
 	commit, err := c.t.readCommit(ctx, v)
 	if err != nil {
 		return nil, c.broken(key, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,6 +28,9 @@ func TestCheckLog(t *testing.T) {
 		{"a sound log", func(store.Store) error { return nil }, nil},
 		{"a commit is missing", func(s store.Store) error { return s.Delete(ctx, at+commitFile(2)) }, []string{commitFile(2) + ": missing"}},
 		{"the newest commit is missing: nothing tells", func(s store.Store) error { return s.Delete(ctx, at+commitFile(5)) }, nil},
+		{"commits are missing before a foreign file", func(s store.Store) error {
+			return s.Put(ctx, at+commitFile(math.MaxInt64), strings.NewReader("{}"), store.PutOptions{})
+		}, []string{commitFile(6) + ": commits 6 to 9223372036854775806 are missing"}},
 		{"commits before the checkpoint were cleaned up", func(s store.Store) error {
 			for v := range int64(3) {
 				if err := s.Delete(ctx, at+commitFile(v)); err != nil {
