@@ -161,9 +161,9 @@ func (t *Table) replayCommits(ctx context.Context, l listing, base, target int64
 	if ok {
 		modTime = f.modTime
 	}
-	if ok && base == target { // the checkpoint covered it; its commitInfo is still wanted for the timestamp
-		if c, err := t.readInfo(ctx, target); err == nil {
-			info = c
+	if ok && base == target { // the checkpoint covered it; its commitInfo is still wanted for the timestamp, if it is to be had
+		if info, err = t.readInfo(ctx, target); err != nil && !damaged(err) && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
 		}
 	}
 	s.info, s.timestamp = info, modTime.UTC().Truncate(time.Millisecond)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/store/inject"
 	"github.com/lakestep/lakestep/shared/store/mem"
 )
 
@@ -225,6 +226,16 @@ func TestInCommitTimestamps(t *testing.T) {
 	putText(t, lake, "t/_delta_log/00000000000000000003.checkpoint.11111111-2222-4333-8444-555555555555.json", protocol+"\n"+meta(enabled))
 	if s := latest(t, table); !s.Timestamp().Equal(on.Add(time.Hour)) {
 		t.Errorf("from the checkpoint: %s", s.Timestamp())
+	}
+	// A store that does not answer is no commit without a timestamp: the next commit's would be earlier.
+	failing := inject.New(inject.Plan{How: inject.Fail, At: 1, Counts: func(o inject.Op) bool { return strings.HasSuffix(o.Key, "/"+commitFile(3)) }})
+	if s, err := delta.Open(failing.Wrap(lake), "t", delta.Options{}).Snapshot(t.Context(), delta.AsOf{}); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("without an answer: %v, %v", s, err)
+	}
+	// A damaged commit that the checkpoint covers is no reason not to read.
+	putText(t, lake, "t/_delta_log/"+commitFile(3), `{"commitInfo":{"inCo`)
+	if s := latest(t, table); s.Version() != 3 {
+		t.Errorf("beside a damaged commit: version %d", s.Version())
 	}
 }
 
