@@ -170,17 +170,8 @@ func (c *logCheck) checkpoint(ctx context.Context, cp checkpoint, st *state) (*s
 		return found, nil
 	}
 	const remedy = "delete the checkpoint, or write it anew from the commits: readers of later versions believe it"
-	for _, d := range []struct {
-		what  string
-		equal bool
-	}{
-		{"files", sameKeys(found.adds, st.adds)}, {"metadata domains", sameKeys(found.domains, st.domains)},
-		{"metadata", found.metadata != nil && st.metadata != nil && sameMetadata(*found.metadata, *st.metadata)},
-		{"protocol", found.protocol != nil && st.protocol != nil && sameProtocol(*found.protocol, *st.protocol)},
-	} {
-		if !d.equal {
-			c.problem(cp.keys[0], remedy, "its %s: not as in the commits", d.what)
-		}
+	for _, part := range found.differences(st) {
+		c.problem(cp.keys[0], remedy, "its %s: not as in the commits", part)
 	}
 	return st, nil
 }

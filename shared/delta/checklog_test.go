@@ -55,6 +55,8 @@ func TestCheckLog(t *testing.T) {
 		}, []string{".checkpoint.parquet: its files"}},
 		{"a checkpoint has another property", again(0, `"delta.checkpointInterval":"3"`, `"delta.checkpointInterval":"4"`), []string{".checkpoint.parquet: its metadata"}},
 		{"a checkpoint has another protocol", again(0, `"minWriterVersion":2`, `"minWriterVersion":3`), []string{".checkpoint.parquet: its protocol"}},
+		{"a checkpoint has another size of a file", again(1, `"size":100`, `"size":101`), []string{".checkpoint.parquet: its files"}},
+		{"a checkpoint has another transaction", again(3, `"appId":"app","version":2`, `"appId":"app","version":1`), []string{".checkpoint.parquet: its transactions"}},
 		{"a schema with other white space", again(0, `\"type\":\"struct\"`, `\"type\" : \"struct\"`), nil},
 		{"the hint dangles", func(s store.Store) error {
 			return s.Put(ctx, at+"_last_checkpoint", strings.NewReader(`{"version":4,"size":3}`), store.PutOptions{})
@@ -67,7 +69,7 @@ func TestCheckLog(t *testing.T) {
 			lake := mem.New()
 			table := newTable(t, lake, map[string]string{"delta.checkpointInterval": "3"})
 			for i := range 5 {
-				_, err := latest(t, table).Begin(delta.Operation{Name: "WRITE"}).Add(file(fmt.Sprintf("f%d", i))).Commit(ctx)
+				_, err := latest(t, table).Begin(delta.Operation{Name: "WRITE"}).Add(file(fmt.Sprintf("f%d", i))).SetTxn("app", int64(i)).Commit(ctx)
 				must(t, err)
 			}
 			must(t, tt.spoil(lake))

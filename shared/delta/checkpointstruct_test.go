@@ -113,3 +113,39 @@ func compareKnowledge(t *testing.T, s *Snapshot, want, got Add) {
 		t.Errorf("%s: %+v, was %+v", want.Path, is, was)
 	}
 }
+
+// TestCheckpointDifferences: nothing of a checkpoint may be other than in the commits, but for what depends on when it was written.
+func TestCheckpointDifferences(t *testing.T) {
+	build := func(change func(*state)) *state {
+		s := newState()
+		s.apply(Commit{
+			Protocol: &Protocol{MinReaderVersion: 1, MinWriterVersion: 7, WriterFeatures: []string{"domainMetadata"}},
+			Metadata: &Metadata{ID: "x", SchemaString: `{"type":"struct","fields":[]}`, Configuration: map[string]string{"a": "b"}},
+			Adds:     []Add{{Path: "f", Size: 1}}, Removes: []Remove{{Path: "g"}},
+			Txns: []SetTransaction{{AppID: "app", Version: 3}}, Domains: []DomainMetadata{{Domain: "d", Configuration: "c"}},
+		})
+		change(s)
+		return s
+	}
+	for want, change := range map[string]func(*state){
+		"[]": func(s *state) {
+			clear(s.removes)
+			s.txns["app"] = SetTransaction{AppID: "app", Version: 3, LastUpdated: ptr(int64(1))}
+		},
+		"[files]":            func(s *state) { s.add(Add{Path: "f", Size: 2}) },
+		"[metadata domains]": func(s *state) { s.domains["d"] = DomainMetadata{Domain: "d", Configuration: "e"} },
+		"[protocol]": func(s *state) {
+			s.protocol = &Protocol{MinReaderVersion: 1, MinWriterVersion: 7, WriterFeatures: []string{}}
+		},
+		"[metadata]":     func(s *state) { s.metadata = &Metadata{ID: "x", SchemaString: s.metadata.SchemaString} },
+		"[transactions]": func(s *state) { delete(s.txns, "app") },
+	} {
+		if got := fmt.Sprint(build(change).differences(build(func(*state) {}))); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	forgetful := func(s *state) { s.metadata.Configuration[propTxnRetention] = "interval 1 day" }
+	if got := build(func(s *state) { forgetful(s); clear(s.txns) }).differences(build(forgetful)); len(got) > 0 {
+		t.Errorf("where transactions are forgotten: %s", got)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/fault"
@@ -101,23 +102,40 @@ func (t *Table) verifyCheckpoint(ctx context.Context, key string, s *Snapshot) (
 	if err := t.readCheckpoint(ctx, cp, st); err != nil {
 		return hint{}, err
 	}
-	if err := s.sameAs(st, key); err != nil {
+	if err := st.provenBy(s, key); err != nil {
 		return hint{}, err
 	}
 	actions := 2 + len(st.adds) + len(st.removes) + len(st.txns) + len(st.domains)
 	return hint{Version: s.version, Size: int64(actions), SizeInBytes: obj.Size, NumOfAddFiles: int64(len(st.adds))}, nil
 }
 
-func sameKeys[V any](a, b map[string]V) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k := range a {
-		if _, ok := b[k]; !ok {
-			return false
+// differences lists the parts in which what a checkpoint gives is not what the commits give. Tombstones, and application ids
+// where the table lets them expire, depend on when it was written.
+func (s *state) differences(commits *state) []string {
+	var out []string
+	part := func(name string, equal bool) {
+		if !equal {
+			out = append(out, name)
 		}
 	}
-	return true
+	part("files", maps.EqualFunc(s.adds, commits.adds, func(a, b Add) bool { return a.Size == b.Size }))
+	part("metadata domains", maps.Equal(s.domains, commits.domains))
+	part("protocol", s.protocol != nil && commits.protocol != nil && sameProtocol(*s.protocol, *commits.protocol))
+	if s.metadata == nil || commits.metadata == nil {
+		return append(out, "metadata")
+	}
+	part("metadata", sameMetadata(*s.metadata, *commits.metadata))
+	part("transactions", commits.metadata.Configuration[propTxnRetention] != "" ||
+		maps.EqualFunc(s.txns, commits.txns, func(a, b SetTransaction) bool { return a.Version == b.Version }))
+	return out
+}
+
+// provenBy compares what a checkpoint gives with the snapshot of its version.
+func (s *state) provenBy(snapshot *Snapshot, key string) error {
+	if parts := s.differences(snapshot.state); len(parts) > 0 {
+		return corruptCheckpoint(key, fmt.Errorf("it has other %s than the commits", strings.Join(parts, ", ")))
+	}
+	return nil
 }
 
 // putHint writes _last_checkpoint unless it names a later version. Two writers at once may still leave the older
@@ -180,16 +198,11 @@ func (s *Snapshot) writeCheckpoint(out io.Writer) (err error) {
 // unexpiredRemoves are the tombstones whose files VACUUM may not have deleted yet, in order of their ids.
 func (s *Snapshot) unexpiredRemoves(now time.Time) []Remove {
 	retention, err := s.Retention()
-	var kept []Remove
-	for _, id := range slices.Sorted(maps.Keys(s.state.removes)) {
-		r := s.state.removes[id]
+	return slices.DeleteFunc(s.Removed(), func(r Remove) bool {
 		deleted := int64(0)
 		if r.DeletionTimestamp != nil {
 			deleted = *r.DeletionTimestamp
 		}
-		if err != nil || now.Sub(time.UnixMilli(deleted)) <= retention {
-			kept = append(kept, r)
-		}
-	}
-	return kept
+		return err == nil && now.Sub(time.UnixMilli(deleted)) > retention
+	})
 }

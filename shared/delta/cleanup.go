@@ -2,7 +2,6 @@ package delta
 
 import (
 	"context"
-	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -159,7 +158,7 @@ func (t *Table) proveCheckpoint(ctx context.Context, l listing, c checkpoint) er
 	case err != nil:
 		return nil // the checkpoint is the only start that is left
 	}
-	return want.sameAs(got, c.keys[0])
+	return got.provenBy(want, c.keys[0])
 }
 
 var expirable = regexp.MustCompile(`^(\d{20})\.(?:json|crc|checkpoint\..*|\d{20}\.compacted\.json)$`)
@@ -246,17 +245,4 @@ func (t *Table) namedSidecars(ctx context.Context, l listing, cut int64) (map[st
 		}
 	}
 	return named, nil
-}
-
-// sameAs compares the state that a checkpoint gives with the snapshot's own. Tombstones, and application ids where the table
-// lets them expire, depend on when it was written.
-func (s *Snapshot) sameAs(st *state, key string) error {
-	_, forgets := s.metadata.Configuration[propTxnRetention]
-	switch {
-	case !sameKeys(st.adds, s.state.adds), !sameKeys(st.domains, s.state.domains), !forgets && !sameKeys(st.txns, s.state.txns):
-		return corruptCheckpoint(key, errors.New("files, txns or domains differ from the snapshot"))
-	case st.metadata.ID != s.metadata.ID || st.metadata.SchemaString != s.metadata.SchemaString:
-		return corruptCheckpoint(key, errors.New("metadata differs from the snapshot"))
-	}
-	return nil
 }
