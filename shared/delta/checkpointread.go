@@ -40,7 +40,7 @@ func (t *Table) readCheckpoint(ctx context.Context, cp checkpoint, st *state) er
 		if strings.ContainsAny(sc.Path, "/\\") {
 			return corruptCheckpoint(cp.keys[0], fmt.Errorf("sidecar path %q is not a bare file name", sc.Path))
 		}
-		key := t.logKey("_sidecars/" + sc.Path)
+		key := t.logKey(sidecarFolder + sc.Path)
 		if err := t.readCheckpointFile(ctx, key, -1, take); err != nil {
 			return err
 		}

@@ -54,11 +54,11 @@ const (
 	metaTypeChanges = "delta.typeChanges"
 )
 
-// readableFeature tells whether tables with this reader feature are read here; rows, by the engine.
-func readableFeature(name string) bool {
+// readerFeature tells whether a feature is one that readers must know too, and that is known here; of rows, to the engine.
+func readerFeature(name string) bool {
 	switch name {
-	case featDeletionVecs, featColumnMapping, featTimestampNTZ, "v2Checkpoint", "vacuumProtocolCheck",
-		"typeWidening", "typeWidening-preview",
+	case featDeletionVecs, featColumnMapping, featTimestampNTZ, featV2Checkpoint, "vacuumProtocolCheck",
+		featTypeWidening, featTypeWidening + "-preview",
 		"variantType", "variantType-preview", "variantShredding", "variantShredding-preview": // shredded files are refused when met
 		return true
 	}
@@ -123,7 +123,7 @@ func (p Protocol) checkReadable() error {
 	}
 	var unknown []string
 	for _, f := range p.ReaderFeatures {
-		if !readableFeature(f) {
+		if !readerFeature(f) {
 			unknown = append(unknown, f)
 		}
 	}

@@ -224,7 +224,7 @@ func TestProtocolRules(t *testing.T) {
 		"ntz":                          {Protocol{3, 7, list("timestampNtz"), list("timestampNtz")}, true, true},
 		"vectors":                      {Protocol{3, 7, list("deletionVectors"), list("deletionVectors")}, true, true},
 		"row tracking":                 {Protocol{1, 7, nil, list("rowTracking", "domainMetadata")}, true, false},
-		"variants":                     {Protocol{3, 7, list("variantType"), list("variantType")}, readableFeature("variantType"), false},
+		"variants":                     {Protocol{3, 7, list("variantType"), list("variantType")}, true, false},
 		"reader list too early":        {Protocol{2, 7, list(), list()}, false, true},
 		"writer list too early":        {Protocol{1, 4, nil, list()}, false, true},
 		"no reader list":               {Protocol{3, 7, nil, list()}, false, true},

@@ -119,25 +119,16 @@ func (p Protocol) Supporting(m Metadata, features ...string) (Protocol, error) {
 	}
 	next := Protocol{MinReaderVersion: p.MinReaderVersion, MinWriterVersion: writerWithFeatures, ReaderFeatures: slices.Clone(p.ReaderFeatures)}
 	next.WriterFeatures = append(slices.Clone(p.features()), needed...)
-	if slices.ContainsFunc(needed, isReaderFeature) {
+	if slices.ContainsFunc(needed, readerFeature) {
 		next.MinReaderVersion = readerWithFeatures
 		for _, f := range next.WriterFeatures {
 			// Column mapping was a reader's business from reader version 2 on.
-			if isReaderFeature(f) && !slices.Contains(next.ReaderFeatures, f) && (f != featColumnMapping || p.MinReaderVersion >= 2) {
+			if readerFeature(f) && !slices.Contains(next.ReaderFeatures, f) && (f != featColumnMapping || p.MinReaderVersion >= 2) {
 				next.ReaderFeatures = append(next.ReaderFeatures, f)
 			}
 		}
 	}
 	return next, nil
-}
-
-// isReaderFeature tells whether a writable feature is one that readers must know too.
-func isReaderFeature(name string) bool {
-	switch name {
-	case featDeletionVecs, featColumnMapping, featTimestampNTZ, featV2Checkpoint, featTypeWidening, featTypeWidening + "-preview", "vacuumProtocolCheck":
-		return true
-	}
-	return false
 }
 
 // neededFeatures are the features without which this metadata may not stand.
