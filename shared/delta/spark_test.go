@@ -61,7 +61,9 @@ func TestSpark(t *testing.T) {
 	some := slices.DeleteFunc(slices.Clone(want), func(id int64) bool { return id < 40 || id >= 52 })
 	for _, pair := range [][2]any{
 		{want, saw.Before.IDs}, {some, saw.Before.Some}, {[]int64{41}, saw.Before.Alone}, {snapshot.NumFiles(), saw.Before.Detail.NumFiles},
+		{[]int64{1, 2, 3, 11, 12, 13, 21, 22, 23, 31, 32, 33, 41, 42, 43}, saw.Before.Old}, // at version 5, the oldest that is left
 		{[]string{"id"}, saw.Before.Detail.ClusteringColumns},
+		{slices.Sorted(slices.Values(snapshot.Protocol().WriterFeatures)), slices.Sorted(slices.Values(saw.Before.Detail.TableFeatures))},
 	} {
 		if d := cmp.Diff(pair[0], pair[1]); d != "" {
 			t.Errorf("-ours +Spark's\n%s", d)
