@@ -2,6 +2,8 @@ package dml_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -55,7 +57,11 @@ func TestDeleteAndUpdate(t *testing.T) {
 			r.run(dml.Append{Rows: "SELECT range AS id, 'a' AS v FROM range(5)"})
 			r.run(dml.Append{Rows: "SELECT 10 + range AS id, 'b' AS v FROM range(3)"})
 			untouched := r.snapshot().Prune(delta.Predicate{Op: delta.OpLt, Column: []string{"id"}, Values: []string{"5"}}).Files[0]
+			vectors := int64(len(properties) - 1) // 1 where the table has them
 			res := r.run(dml.Delete{Where: "id = 11"})
+			if m := res.Metrics; m["numDeletionVectorsAdded"] != vectors || m["numAddedFiles"] != 1-vectors || m["numCopiedRows"] != 2-2*vectors {
+				t.Errorf("%v", m)
+			}
 			r.expect("[[0 a] [1 a] [2 a] [3 a] [4 a] [10 b] [12 b]]")
 			if res.Metrics["numDeletedRows"] != 1 || r.feed(res.Version) != "[[delete 11b]]" {
 				t.Errorf("%v, feed %s", res, r.feed(res.Version))
@@ -69,8 +75,15 @@ func TestDeleteAndUpdate(t *testing.T) {
 				got != "[[update_preimage 1a] [update_preimage 12b] [update_postimage 101a1] [update_postimage 112b12]]" {
 				t.Errorf("%v, feed %s", res, got)
 			}
-			res = r.run(dml.Delete{Where: "v LIKE 'b%'"}) // whole files, and none else
+			res = r.run(dml.Delete{Where: "v LIKE 'b%'"}) // all rows of a file; with vectors also one of the file of updated rows
 			r.expect("[[0 a] [2 a] [3 a] [4 a] [101 a1]]")
+			if m := res.Metrics; m["numRemovedFiles"] != 1 || m["numAddedFiles"] != 0 || m["numDeletionVectorsAdded"] != vectors || m["numAddedChangeFiles"] != vectors {
+				t.Errorf("%v", m)
+			}
+			r.run(dml.Update{Set: map[string]string{"v": "v"}})
+			if n := r.snapshot().NumFiles(); n != 1 {
+				t.Errorf("%d files: one without rows has stayed", n)
+			}
 			before := r.snapshot().Version()
 			if res := r.run(dml.Delete{Where: "id = 999"}); res.Version != before {
 				t.Errorf("nothing to delete made version %d", res.Version)
@@ -163,16 +176,63 @@ func TestOverwriteParts(t *testing.T) {
 	}
 }
 
+// A partition is the same one, however another engine wrote its value.
+func TestPartitionsOfOthersAreReplaced(t *testing.T) {
+	r := newRig(t, schema(field("id", delta.Long), field("at", delta.Timestamp)), []string{"at"}, nil)
+	r.run(dml.Append{Rows: "SELECT 1 AS id, TIMESTAMPTZ '2026-01-01 00:00:00+00' AS at"})
+	file := r.snapshot().Files()[0]
+	theirs := file
+	text := "2026-01-01 00:00:00"
+	theirs.Path, theirs.PartitionValues = "theirs.parquet", map[string]*string{"at": &text}
+	must(t, os.Rename(filepath.Join(r.root, "t", file.Path), filepath.Join(r.root, "t", theirs.Path)))
+	_, err := r.snapshot().Begin(delta.Operation{Name: "WRITE"}).Remove(true, file).Add(theirs).Commit(t.Context())
+	must(t, err)
+	r.run(dml.Overwrite{Rows: "SELECT 2 AS id, TIMESTAMPTZ '2026-01-01 00:00:00+00' AS at", Partitions: true})
+	r.expect("[[2 2026-01-01 00:00:00+00]]")
+}
+
 // Whoever has not read a file yet from which rows were erased finds the one to read instead.
 func TestErasureSaysWhatItReplaces(t *testing.T) {
 	r := newRig(t, idv(), nil, nil)
 	r.run(dml.Append{Rows: "SELECT range AS id, 'a' AS v FROM range(5)"})
 	old := r.snapshot().Files()[0]
 	res := r.run(dml.Delete{Where: "id = 3", Erasure: "case 7"})
+	commits := 0
 	for c, err := range r.Delta.Changes(t.Context(), res.Version-1, res.Version) {
 		must(t, err)
+		commits++
 		if id, ok := c.Erasure(); !ok || id != "case 7" || len(c.Adds) != 1 || c.Adds[0].Tags[dml.ReplacesTag] != old.Path {
 			t.Errorf("%q, %+v", id, c.Adds)
 		}
+	}
+	if commits != 1 {
+		t.Errorf("%d commits", commits)
+	}
+}
+
+// The feed tells of the rows that were written, though the query gives others each time.
+func TestFeedOfARandomQuery(t *testing.T) {
+	r := newRig(t, idv(), nil, modes["copy on write"])
+	r.run(dml.Append{Rows: "SELECT range AS id, 'a' AS v FROM range(5)"})
+	res := r.run(dml.Overwrite{Rows: "SELECT 9 AS id, uuid()::VARCHAR AS v", Where: "id IN (1, 9)"})
+	written := r.rows("SELECT v FROM t WHERE id = 9")[0][0]
+	if want := "[[delete 1a] [insert 9" + written + "]]"; r.feed(res.Version) != want {
+		t.Errorf("feed %s, want %s", r.feed(res.Version), want)
+	}
+}
+
+// Clustering columns have statistics, whatever the table's properties say.
+func TestClusteredColumnsHaveStatistics(t *testing.T) {
+	r := newRig(t, idv(), nil, map[string]string{"delta.dataSkippingNumIndexedCols": "1"})
+	snap := r.snapshot()
+	p := snap.Protocol()
+	p.MinWriterVersion, p.WriterFeatures = 7, []string{"clustering", "domainMetadata", "appendOnly", "invariants"}
+	domain, err := delta.Clustering([]string{"v"})
+	must(t, err)
+	_, err = snap.Begin(delta.Operation{Name: "CLUSTER BY"}).SetProtocol(p).SetDomain(domain).Commit(t.Context())
+	must(t, err)
+	r.run(dml.Append{Rows: "SELECT 1 AS id, 'a' AS v"})
+	if got := r.snapshot().Files()[0].Stats; !strings.Contains(got, `"minValues":{"id":1,"v":"a"}`) {
+		t.Error(got)
 	}
 }

@@ -251,6 +251,18 @@ func TestAFeedWhoseFilesAreGoneIsLost(t *testing.T) {
 	}
 }
 
+// What a removed file's partition was is known, though its remove does not say (protocol, "Add File and Remove File").
+func TestAFeedOfARemoveThatSaysLittle(t *testing.T) {
+	r := feedRig(t, false)
+	r.run(dml.Append{Rows: "SELECT 1 AS id, 'a' AS part, 1 AS n"})
+	line := fmt.Sprintf(`{"remove":{"path":%q,"deletionTimestamp":1767225600000,"dataChange":true}}`, r.snapshot().Files()[0].Path)
+	must(t, os.WriteFile(filepath.Join(r.root, "t", "_delta_log", "00000000000000000002.json"), []byte(line+"\n"), 0o644))
+	got, err := feedOf(t, r.Table, 2, 2)
+	if want := `[["delete","2","1","1","a"]]`; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v, %v, want %s", got, err, want)
+	}
+}
+
 // Data files of some engines hold the column by which they were sorted into feed and data.
 func TestAStrayChangeTypeIsHidden(t *testing.T) {
 	r := feedRig(t, false)

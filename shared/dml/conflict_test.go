@@ -54,6 +54,19 @@ func TestWhatOperationsDependOn(t *testing.T) {
 	}
 }
 
+// An overwrite of partitions depends on these, the one of NULLs among them, and on no other.
+func TestOverwriteOfPartitionsDependsOnThem(t *testing.T) {
+	for name, conflict := range map[string]bool{"'a'": true, "NULL": true, "'b'": false} {
+		r := newRig(t, idv(), []string{"v"}, nil)
+		r.run(dml.Append{Rows: "SELECT * FROM (VALUES (1, 'a'), (2, NULL), (3, 'b')) x(id, v)"})
+		err := r.interleaved(dml.Overwrite{Rows: "SELECT * FROM (VALUES (5, 'a'), (6, NULL)) x(id, v)", Partitions: true}, dml.Append{Rows: "SELECT 7 AS id, " + name + " AS v"})
+		var c *delta.ConflictError
+		if errors.As(err, &c) != conflict || !conflict && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Run plans anew after a lost race.
 func TestRunPlansAnew(t *testing.T) {
 	r := newRig(t, idv(), nil, nil)
@@ -79,7 +92,9 @@ func TestReservedColumns(t *testing.T) {
 	r := newRig(t, schema(field("_pos", delta.Long)), nil, nil)
 	r.refused(dml.Append{Rows: "SELECT 1 AS _pos"}, fault.InvalidInput, "_pos")
 	r = newRig(t, idv(), nil, nil)
+	r.refused(dml.Append{Rows: "SELECT 1 AS id, 2 AS ID"}, fault.SchemaBroken, "given twice")
 	r.refused(dml.Merge{Source: "SELECT 1 AS id, 'a' AS v, 2 AS _clause", Keys: []string{"id"}, NotMatched: []dml.Clause{{}}}, fault.InvalidInput, "_clause")
+	r.refused(dml.Append{Rows: "SELECT 1 AS id, 2 AS _POS", Evolve: dml.Evolution{AddColumns: true}}, fault.InvalidInput, "_POS")
 	if _, err := r.Plan(t.Context(), r.Delta.Empty(), dml.Append{Rows: "SELECT 1 AS id"}); !errors.Is(err, delta.ErrNoTable) {
 		t.Error(err)
 	}

@@ -50,6 +50,9 @@ func TestConstraintsHold(t *testing.T) {
 		r.refused(dml.Overwrite{Rows: rows}, fault.SchemaBroken, words...)
 		r.refused(dml.Merge{Source: rows, On: "false", NotMatched: []dml.Clause{{}}}, fault.SchemaBroken, words...)
 	}
+	place := "SELECT 0::BIGINT AS _file, 0::BIGINT AS _pos, 0 AS id, 'a' AS v, NULL::DATE AS day"
+	r.refused(dml.Replace{Schema: s, Updates: place}, fault.SchemaBroken, "positive")
+	r.refused(dml.Replace{Schema: s, Inserts: "SELECT * EXCLUDE (_file, _pos) FROM (" + place + ")"}, fault.SchemaBroken, "positive")
 	r.refused(dml.Update{Set: map[string]string{"id": "id - 3"}}, fault.SchemaBroken, "positive")
 	r.refused(dml.Update{Set: map[string]string{"id": "NULL"}, Where: "id = 2"}, fault.SchemaBroken, "id is NOT NULL")
 	r.refused(dml.Merge{Source: "SELECT 1 AS id, '' AS v", Keys: []string{"id"}, Matched: []dml.Clause{{}}}, fault.SchemaBroken, "invariant")
@@ -142,6 +145,32 @@ func TestEvolution(t *testing.T) {
 	}
 	r := newRig(t, schema(field("n", delta.Integer)), nil, nil)
 	r.refused(dml.Append{Rows: "SELECT 1::BIGINT AS n", Evolve: dml.Evolution{WidenTypes: true}}, fault.SchemaBroken, "column n", "integer", "long", "delta.enableTypeWidening")
+}
+
+// Inside of other types: what was widened is noted with its path, after what was noted before (protocol, "Type Change Metadata").
+func TestEvolutionInside(t *testing.T) {
+	list := delta.ArrayType{Element: delta.Byte, ContainsNull: true}
+	r := newRig(t, schema(field("m", delta.MapType{Key: delta.Byte, Value: list, ValueContainsNull: true})), nil, map[string]string{"delta.enableTypeWidening": "true"})
+	wider := dml.Evolution{WidenTypes: true}
+	r.run(dml.Append{Rows: "SELECT MAP {1::SMALLINT: [1::TINYINT]} AS m", Evolve: wider})
+	r.run(dml.Append{Rows: "SELECT MAP {1::TINYINT: [70000]} AS m", Evolve: wider})
+	m, _ := r.snapshot().Schema().Field("m")
+	want := `[{"toType":"short","fromType":"byte","fieldPath":"key"},{"toType":"integer","fromType":"byte","fieldPath":"value.element"}]`
+	if got := string(m.Metadata["delta.typeChanges"]); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+
+	strict := delta.StructType{Fields: []delta.Field{{Name: "a", Type: delta.ArrayType{Element: delta.Long}}}}
+	r = newRig(t, schema(field("m", delta.MapType{Key: delta.Long, Value: strict})), nil, nil)
+	rows := "SELECT MAP {1: {'a': [2, NULL]}} AS m"
+	r.refused(dml.Append{Rows: rows, Evolve: dml.Evolution{AllowNulls: []string{"m.value", "m.value.a"}}}, fault.InvalidInput, "m.value.a.element")
+	r.refused(dml.Append{Rows: rows, Evolve: dml.Evolution{AllowNulls: []string{"m.element"}}}, fault.SchemaBroken, "m.element")
+	r.run(dml.Append{Rows: rows + ", TIMESTAMP '2026-01-01' AS at", Evolve: dml.Evolution{AllowNulls: []string{"m.value", "m.value.a", "m.value.a.element"}, AddColumns: true}})
+	text, err := r.snapshot().Schema().JSON()
+	must(t, err)
+	if strings.Contains(text, `"nullable":false`) || strings.Contains(text, `ContainsNull":false`) || strings.Contains(text, `containsNull":false`) || !strings.Contains(text, `"timestamp"`) {
+		t.Error(text)
+	}
 }
 
 // What may go into a column without being asked for, and what not: digits must not be lost silently.
