@@ -67,9 +67,7 @@ func (f *footer) add(file File, g rowGroup) delta.Add {
 		}
 		typ, lo := statisticValue(leaf.SchemaElement, m.Statistics.Min)
 		_, hi := statisticValue(leaf.SchemaElement, m.Statistics.Max)
-		if stats.SetColumn(leaf.path, typ, lo, hi, nulls) != nil { // a value out of its type's bounds says nothing
-			continue
-		}
+		_ = stats.SetColumn(leaf.path, typ, lo, hi, nulls) // a value out of its type's bounds says nothing
 	}
 	return delta.Add{Path: file.Path, PartitionValues: file.PartitionValues, Size: file.Size, Stats: stats.JSON()}
 }

@@ -238,9 +238,10 @@ func (sc Scan) wantedText() string {
 	return strings.Join(append(names, sc.Extra...), "\x00")
 }
 
-// mayDropRowGroups tells whether row groups of a file may be left out: not where rows are known by their position.
+// mayDropRowGroups tells whether row groups of a file may be left out: not where rows are known by their position, nor where columns go by
+// ids, so that the footer's statistics may stand under other columns' names.
 func (sc Scan) mayDropRowGroups(f File) bool {
-	return sc.Keep != nil && !sc.Position && f.DeletionVector == nil
+	return sc.Keep != nil && !sc.Position && f.DeletionVector == nil && sc.Mapping != delta.MappingID
 }
 
 // pieces are the parts of the file that are still to be fetched, one for each request.
