@@ -157,12 +157,12 @@ func (g *merging) fit(ctx context.Context) error {
 }
 
 // on is the condition of a match.
-func (g *merging) on() string {
-	if g.On != "" {
-		return "(\n" + g.On + "\n)"
+func (m Merge) on() string {
+	if m.On != "" {
+		return "(\n" + m.On + "\n)"
 	}
-	out := make([]string, len(g.Keys))
-	for i, k := range g.Keys {
+	out := make([]string, len(m.Keys))
+	for i, k := range m.Keys {
 		out[i] = fmt.Sprintf("t.%[1]s = s.%[1]s", engine.Ident(k))
 	}
 	return strings.Join(out, " AND ")
@@ -440,7 +440,7 @@ func (m Merge) parameters() map[string]any {
 	}
 	predicate := m.On
 	if predicate == "" {
-		predicate = (&merging{Merge: m}).on()
+		predicate = m.on()
 	}
 	return map[string]any{
 		"predicate": predicate, "matchedPredicates": clauses(m.Matched, "update"),

@@ -111,7 +111,7 @@ func TestDefaults(t *testing.T) {
 	r.run(dml.Append{Rows: "SELECT 1 AS id, NULL AS at"})
 	r.run(dml.Append{Rows: "SELECT 2 AS id, NULL AS v, 3 AS n, NULL AS at"})
 	r.expect("[[1 new -1.50 ] [2  3.00 ]]")
-	r.refused(dml.Append{Rows: "SELECT 1 AS id"}, fault.InvalidInput, "column at", "now()")
+	r.refused(dml.Append{Rows: "SELECT 1 AS id"}, fault.InvalidInput, "write t: column at", "now()")
 }
 
 func TestEvolution(t *testing.T) {

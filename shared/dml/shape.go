@@ -25,6 +25,7 @@ type assignment struct{ column, value string }
 
 // shape is the table's schema as it will be, with what rows need to fit it.
 type shape struct {
+	table    string          // for messages
 	snap     *delta.Snapshot // with the metadata below
 	metadata *delta.Metadata // nil when it does not change
 	protocol *delta.Protocol
@@ -76,7 +77,7 @@ func (t *Table) shape(ctx context.Context, snap *delta.Snapshot, ev Evolution, r
 			return nil, err
 		}
 	}
-	s := &shape{snap: snap}
+	s := &shape{table: t.Delta.Prefix(), snap: snap}
 	if e.changed {
 		if err := s.become(e.schema); err != nil {
 			return nil, err
@@ -111,38 +112,36 @@ func (s *shape) become(schema delta.Schema) error {
 
 // insert gives a whole row for the values: columns without one have their default.
 func (s *shape) insert(set []assignment) ([]assignment, error) {
-	out := make([]assignment, 0, len(s.snap.Schema().Fields))
-	for _, f := range s.snap.Schema().Fields {
+	return s.row(set, func(f delta.Field) (string, error) {
+		value, err := defaultOf(f)
+		if err != nil {
+			return "", fault.New(fault.InvalidInput, "write", s.table, "%w", err)
+		}
+		return value, nil
+	})
+}
+
+// update gives a whole row for the values: other columns keep that of the old row.
+func (s *shape) update(set []assignment, old string) ([]assignment, error) {
+	return s.row(set, func(f delta.Field) (string, error) { return old + "." + engine.Ident(f.Name), nil })
+}
+
+// row gives each column its value, and those without one what otherwise says.
+func (s *shape) row(set []assignment, otherwise func(delta.Field) (string, error)) ([]assignment, error) {
+	out := make([]assignment, len(s.snap.Schema().Fields))
+	for i, f := range s.snap.Schema().Fields {
 		value, found := valueOf(set, f.Name)
 		if !found {
 			var err error
-			if value, err = defaultOf(f); err != nil {
-				return nil, fault.New(fault.InvalidInput, "write", s.snap.Metadata().Name, "%w", err)
+			if value, err = otherwise(f); err != nil {
+				return nil, err
 			}
 		}
 		typ, err := engine.DuckType(f.Type)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, assignment{f.Name, fmt.Sprintf("CAST(%s AS %s)", value, typ)})
-	}
-	return out, nil
-}
-
-// update gives a whole row for the values: other columns keep that of the old row.
-func (s *shape) update(set []assignment, old string) ([]assignment, error) {
-	out := make([]assignment, 0, len(s.snap.Schema().Fields))
-	for _, f := range s.snap.Schema().Fields {
-		value, found := valueOf(set, f.Name)
-		if !found {
-			out = append(out, assignment{f.Name, old + "." + engine.Ident(f.Name)})
-			continue
-		}
-		typ, err := engine.DuckType(f.Type)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, assignment{f.Name, fmt.Sprintf("CAST(%s AS %s)", value, typ)})
+		out[i] = assignment{f.Name, fmt.Sprintf("CAST(%s AS %s)", value, typ)}
 	}
 	return out, nil
 }
