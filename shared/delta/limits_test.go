@@ -2,94 +2,44 @@ package delta_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/delta"
 	localfile "github.com/lakestep/lakestep/shared/store/file"
+	"github.com/lakestep/lakestep/tools/subprocess"
 )
 
-// replayRoot names the environment variable that turns the test program into a process that reads the table at this
-// folder and prints a replayed: only a process of its own says what memory a replay takes.
-const replayRoot = "LAKESTEP_TEST_REPLAY_ROOT"
+func TestMain(m *testing.M) { subprocess.Main(m, map[string]subprocess.Job{"replay": replay}) }
 
-func TestMain(m *testing.M) {
-	if root := os.Getenv(replayRoot); root != "" {
-		if err := replayAndReport(root); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// replayed is what a process reports that read a table.
+// replayed is what a process says of the table that it read.
 type replayed struct {
 	Version int64
 	Files   int
-	Millis  int64 // the time of the replay
-	RSS     int64 // the most memory that the process ever held, in bytes
 }
 
-func replayAndReport(root string) error {
+// replay reads the table under a folder.
+func replay(ctx context.Context, argument json.RawMessage) (any, error) {
+	var root string
+	if err := json.Unmarshal(argument, &root); err != nil {
+		return nil, err
+	}
 	lake, err := localfile.New(root)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	start := time.Now()
-	s, err := delta.Open(lake, "t", delta.Options{}).Snapshot(context.Background(), delta.AsOf{})
+	s, err := delta.Open(lake, "t", delta.Options{}).Snapshot(ctx, delta.AsOf{})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	took := time.Since(start).Milliseconds()
-	peak, err := peakRSS()
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(replayed{s.Version(), len(s.Files()), took, peak})
-}
-
-// peakRSS is the high-water mark of this process's memory in bytes, from Linux.
-func peakRSS() (int64, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kib), "kB")), 10, 64)
-			return n << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmHWM in /proc/self/status")
-}
-
-func replayElsewhere(t *testing.T, root string) replayed {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), replayRoot+"="+root)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, stderr.String())
-	}
-	var r replayed
-	if err := json.Unmarshal(out, &r); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return r
+	return replayed{s.Version(), len(s.Files())}, nil
 }
 
 // logShape says what log writeLog makes: commits that each add and remove so many files.
@@ -209,13 +159,14 @@ func TestReplayMemory(t *testing.T) {
 				must(t, err)
 				must(t, delta.Open(lake, "t", delta.Options{}).Checkpoint(t.Context(), int64(l.commits-1)))
 			}
-			r := replayElsewhere(t, root)
-			t.Logf("%d files of %d commits in %d ms, %d MB", r.Files, r.Version+1, r.Millis, r.RSS/1e6)
+			var r replayed
+			used := subprocess.Run(t, "replay", root, &r)
+			t.Logf("%d files of %d commits in %v, %d MB", r.Files, r.Version+1, used.Took.Round(time.Millisecond), used.Peak/1e6)
 			if r.Files != l.files() || r.Version != int64(l.commits-1) {
 				t.Errorf("version %d with %d files, want %d with %d", r.Version, r.Files, l.commits-1, l.files())
 			}
-			if r.RSS > limit {
-				t.Errorf("the replay took %d MB; %d are allowed", r.RSS/1e6, limit/1e6)
+			if used.Peak > limit {
+				t.Errorf("the replay took %d MB; %d are allowed", used.Peak/1e6, limit/1e6)
 			}
 		})
 	}
