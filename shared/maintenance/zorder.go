@@ -17,7 +17,8 @@ import (
 // that can be compared: numbers, decimals, texts, dates, timestamps, booleans, binary; NaN is the greatest number), is cut into at most 1,023
 // ranges of as many rows each, and a value's rank is the number of its range, spread over the 10 bits; NULL ranks lowest. The bits
 // of the columns' ranks are interleaved, the first column's first, and rows are sorted by that number. The sort goes through the disk where
-// the engine's memory does not suffice. A sample makes ranges uneven, never rows wrong.
+// the engine's memory does not suffice, and straight into the files: kept as a table first it took a third more memory, over 512 MB for 10 million
+// rows. The price is that the engine's threads may swap row groups where a file ends. A sample makes ranges uneven, never rows wrong.
 //
 // Each batch is a z-ordered set: its files carry the set's name and columns in their tags. A set stays as it is until files that are in no
 // set of these columns amount to half of it; then it is sorted again with them. So a row is rewritten as often as its table doubles, not
