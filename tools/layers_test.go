@@ -62,7 +62,7 @@ func layers() []layer {
 		{"shared/host", base, "the port of the hosts"},
 		{"statemachines", nil, "the definitions, for the binaries to carry"},
 		{"tools/oracle", nil, "other people's programs, for tests"},
-		{"tools/subprocess", nil, "processes of their own, for tests"},
+		{"tools/processtest", nil, "processes of their own, for tests"},
 		{"sample", with(base[:1], []string{"shared/store"}), "data for a try-out"},
 
 		{"functions", with(base, tables, domain, []string{"functions/*"}), "the list of steps"},

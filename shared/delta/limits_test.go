@@ -14,10 +14,10 @@ import (
 
 	"github.com/lakestep/lakestep/shared/delta"
 	localfile "github.com/lakestep/lakestep/shared/store/file"
-	"github.com/lakestep/lakestep/tools/subprocess"
+	"github.com/lakestep/lakestep/tools/processtest"
 )
 
-func TestMain(m *testing.M) { subprocess.Main(m, map[string]subprocess.Job{"replay": replay}) }
+func TestMain(m *testing.M) { processtest.Main(m, map[string]processtest.Job{"replay": replay}) }
 
 // replayed is what a process says of the table that it read.
 type replayed struct {
@@ -160,7 +160,7 @@ func TestReplayMemory(t *testing.T) {
 				must(t, delta.Open(lake, "t", delta.Options{}).Checkpoint(t.Context(), int64(l.commits-1)))
 			}
 			var r replayed
-			used := subprocess.Run(t, "replay", root, &r)
+			used := processtest.Run(t, "replay", root, &r)
 			t.Logf("%d files of %d commits in %v, %d MB", r.Files, r.Version+1, used.Took.Round(time.Millisecond), used.Peak/1e6)
 			if r.Files != l.files() || r.Version != int64(l.commits-1) {
 				t.Errorf("version %d with %d files, want %d with %d", r.Version, r.Files, l.commits-1, l.files())

@@ -12,10 +12,10 @@ import (
 	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/store/file"
-	"github.com/lakestep/lakestep/tools/subprocess"
+	"github.com/lakestep/lakestep/tools/processtest"
 )
 
-func TestMain(m *testing.M) { subprocess.Main(m, map[string]subprocess.Job{"merge": merge}) }
+func TestMain(m *testing.M) { processtest.Main(m, map[string]processtest.Job{"merge": merge}) }
 
 type smallMerge struct {
 	Root, Temp, Source string
@@ -27,7 +27,7 @@ func merge(ctx context.Context, argument json.RawMessage) (_ any, err error) {
 	if err := json.Unmarshal(argument, &j); err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(engine.Options{MemoryMB: subprocess.SmallEngineMB, Threads: 2, TempDir: j.Temp})
+	e, err := engine.Open(engine.Options{MemoryMB: processtest.SmallEngineMB, Threads: 2, TempDir: j.Temp})
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +74,11 @@ func TestMergeMemory(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("vectors %v, %s", vectors, c.name), func(t *testing.T) {
 				var metrics map[string]int64
-				used := subprocess.Run(t, "merge", smallMerge{Root: r.root, Temp: t.TempDir(), Source: fmt.Sprintf(
-					"SELECT CASE WHEN i < %d THEN %s ELSE %d + i END AS id"+body+" FROM range(%d) s(i)", source/2, c.updated, next, source)}, &metrics, subprocess.SmallGo)
+				used := processtest.Run(t, "merge", smallMerge{Root: r.root, Temp: t.TempDir(), Source: fmt.Sprintf(
+					"SELECT CASE WHEN i < %d THEN %s ELSE %d + i END AS id"+body+" FROM range(%d) s(i)", source/2, c.updated, next, source)}, &metrics, processtest.SmallGo)
 				t.Logf("%v, %d MB, %v", used.Took.Round(time.Millisecond), used.Peak>>20, metrics)
-				if used.Peak > subprocess.SmallBytes {
-					t.Errorf("the merge took %d MB; %d are allowed", used.Peak>>20, subprocess.SmallBytes>>20)
+				if used.Peak > processtest.SmallBytes {
+					t.Errorf("the merge took %d MB; %d are allowed", used.Peak>>20, processtest.SmallBytes>>20)
 				}
 				if u, i := metrics["numTargetRowsUpdated"], metrics["numTargetRowsInserted"]; u != int64(source/2) || i != int64(source-source/2) {
 					t.Errorf("%d rows updated and %d inserted, want half of %d each", u, i, source)

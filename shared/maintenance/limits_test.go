@@ -13,11 +13,11 @@ import (
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/maintenance"
 	"github.com/lakestep/lakestep/shared/store/file"
-	"github.com/lakestep/lakestep/tools/subprocess"
+	"github.com/lakestep/lakestep/tools/processtest"
 )
 
 func TestMain(m *testing.M) {
-	subprocess.Main(m, map[string]subprocess.Job{"optimize": optimizeInSmall})
+	processtest.Main(m, map[string]processtest.Job{"optimize": optimizeInSmall})
 }
 
 type smallOptimize struct {
@@ -31,7 +31,7 @@ func optimizeInSmall(ctx context.Context, argument json.RawMessage) (any, error)
 	if err := json.Unmarshal(argument, &j); err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(engine.Options{MemoryMB: subprocess.SmallEngineMB, Threads: 2, TempDir: j.Temp})
+	e, err := engine.Open(engine.Options{MemoryMB: processtest.SmallEngineMB, Threads: 2, TempDir: j.Temp})
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +67,13 @@ func TestOptimizeMemory(t *testing.T) {
 		t.Run(fmt.Sprint(columns), func(t *testing.T) {
 			live := r.snapshot().NumFiles()
 			var out maintenance.Optimized
-			used := subprocess.Run(t, "optimize", smallOptimize{r.root, t.TempDir(), columns}, &out, subprocess.SmallGo)
+			used := processtest.Run(t, "optimize", smallOptimize{r.root, t.TempDir(), columns}, &out, processtest.SmallGo)
 			t.Logf("%d files are %d, %d MB of them: %v, %d MB", out.FilesRemoved, out.FilesAdded, out.BytesRemoved>>20, used.Took.Round(time.Millisecond), used.Peak>>20)
 			if out.FilesRemoved != live || out.Rows != int64(rows) {
 				t.Errorf("%d files with %d rows were rewritten, want %d with %d", out.FilesRemoved, out.Rows, live, rows)
 			}
-			if used.Peak > subprocess.SmallBytes {
-				t.Errorf("it took %d MB; %d are allowed", used.Peak>>20, subprocess.SmallBytes>>20)
+			if used.Peak > processtest.SmallBytes {
+				t.Errorf("it took %d MB; %d are allowed", used.Peak>>20, processtest.SmallBytes>>20)
 			}
 			if r.digest() != before {
 				t.Error("the rows are others")

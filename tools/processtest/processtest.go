@@ -1,6 +1,6 @@
-// Package subprocess runs work of a test in a process of its own, which is the test program started once more: only
+// Package processtest runs work of a test in a process of its own, which is the test program started once more: only
 // so is it known what memory the work takes.
-package subprocess
+package processtest
 
 import (
 	"bytes"
