@@ -142,7 +142,7 @@ func (c *logCheck) commit(ctx context.Context, next, v int64, st *state) (*state
 		return nil, nil
 	}
 	key := c.t.logKey(commitName(v))
-	commit, err := c.t.readCommit(ctx, v)
+	commit, err := c.t.readActions(ctx, v)
 	if err != nil {
 		return nil, c.broken(key, err)
 	}

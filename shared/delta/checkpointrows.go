@@ -1,7 +1,7 @@
 package delta
 
 // checkpointRow is one row of a classic checkpoint: exactly one column is set, the others are NULL structs
-// (protocol, "Checkpoint Schema"). There are no *_parsed columns: statistics are kept as JSON.
+// (protocol, "Checkpoint Schema"). The *_parsed columns, which depend on the table, are not here: see checkpointLayout.
 type checkpointRow struct {
 	Txn      *txnRow      `parquet:"txn,optional"`
 	Add      *addRow      `parquet:"add,optional"`

@@ -131,6 +131,25 @@ func TestCleanLog(t *testing.T) {
 	}
 }
 
+// TestCleanLogClockBack: a commit that a younger one came before is no older than that, whatever its file's time.
+func TestCleanLogClockBack(t *testing.T) {
+	d := newDaily(t, 23, nil)
+	late := d.now
+	again := func(version int64, at time.Time) {
+		key := "t/_delta_log/" + commitFile(version)
+		d.now = at
+		putText(t, d.lake, key, text(t, d.lake, key))
+		d.now = late
+	}
+	again(7, late)
+	again(12, late.Add(-20*24*time.Hour))
+	done, err := d.table.CleanLog(t.Context(), delta.CleanOptions{})
+	must(t, err)
+	if done.From != 5 {
+		t.Errorf("from version %d", done.From)
+	}
+}
+
 // TestCleanLogKinds: checksums, compactions, checkpoints in parts and their leftovers, sidecars, staged commits.
 func TestCleanLogKinds(t *testing.T) {
 	d := newDaily(t, 23, nil)

@@ -54,18 +54,24 @@ func (c *Commit) take(l line) {
 	}
 }
 
-// readCommit reads one version. store.ErrNotFound is in the error's chain when it does not exist.
-func (t *Table) readCommit(ctx context.Context, version int64) (Commit, error) {
+// readActions reads one version, without its Timestamp. store.ErrNotFound is in the error's chain when it does not exist.
+func (t *Table) readActions(ctx context.Context, version int64) (Commit, error) {
 	c := Commit{Version: version}
-	key := t.logKey(commitName(version))
-	if err := t.readLines(ctx, key, func(l line) error { c.take(l); return nil }); err != nil {
+	err := t.readLines(ctx, t.logKey(commitName(version)), func(l line) error { c.take(l); return nil })
+	return c, err
+}
+
+// readCommit reads one version, and asks the store for its time where the commit does not say it.
+func (t *Table) readCommit(ctx context.Context, version int64) (Commit, error) {
+	c, err := t.readActions(ctx, version)
+	if err != nil {
 		return Commit{}, err
 	}
 	if c.Info.InCommitTimestamp != nil {
 		c.Timestamp = time.UnixMilli(*c.Info.InCommitTimestamp).UTC()
 		return c, nil
 	}
-	obj, err := t.store.Stat(ctx, key)
+	obj, err := t.store.Stat(ctx, t.logKey(commitName(version)))
 	if err != nil {
 		return Commit{}, err
 	}

@@ -194,9 +194,7 @@ func (t *Table) readAhead(ctx context.Context, l listing, first, target int64) (
 	var readers sync.WaitGroup
 	for i := range commits {
 		readers.Go(func() {
-			c := Commit{Version: first + int64(i)}
-			errs[i] = t.readLines(ctx, t.logKey(commitName(c.Version)), func(l line) error { c.take(l); return nil })
-			commits[i] = c
+			commits[i], errs[i] = t.readActions(ctx, first+int64(i))
 		})
 	}
 	readers.Wait()

@@ -19,7 +19,6 @@ import (
 type logFile struct {
 	version int64
 	size    int64 // bytes
-	etag    string
 	modTime time.Time
 }
 
@@ -59,7 +58,7 @@ func (t *Table) list(ctx context.Context, from int64) (listing, error) {
 		}
 		if m := commitPattern.FindStringSubmatch(name); m != nil {
 			if v, err := strconv.ParseInt(m[1], 10, 64); err == nil {
-				l.commits = append(l.commits, logFile{v, obj.Size, obj.ETag, obj.ModTime})
+				l.commits = append(l.commits, logFile{v, obj.Size, obj.ModTime})
 			}
 			continue
 		}
