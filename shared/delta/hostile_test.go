@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -12,7 +13,8 @@ import (
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store/mem"
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // allocated is how many bytes f takes in all, garbage too.
@@ -84,40 +86,120 @@ func TestHostileLogs(t *testing.T) {
 
 // TestHostileCheckpoints: what a few bytes of a checkpoint claim or unfold to is seen before it is allocated.
 func TestHostileCheckpoints(t *testing.T) {
-	row := func(path, stats string) checkpointRow {
-		return checkpointRow{Add: &addRow{Path: path, Size: 1, Stats: &stats}}
-	}
-	write := func(codec compress.Codec, n int, stats string) []byte {
-		var out bytes.Buffer
-		w := parquet.NewGenericWriter[checkpointRow](&out, parquet.Compression(codec))
-		for i := range n {
-			if _, err := w.Write([]checkpointRow{row(fmt.Sprint("f", i), stats)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return out.Bytes()
-	}
 	claim := append([]byte{0x15, 2, 0x49, 0x0c}, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07)
+	footer := func(b []byte) []byte {
+		return append(append([]byte("PAR1"), b...), append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), "PAR1"...)...)
+	}
 	// A footer whose list of columns or row groups is said to be longer than it.
-	lists := append(append([]byte("PAR1"), claim...), append(binary.LittleEndian.AppendUint32(nil, uint32(len(claim))), "PAR1"...)...)
-	zeros := strings.Repeat("0", maxPage)
-	for name, file := range map[string][]byte{
-		"page too large":     write(&parquet.Zstd, 1, zeros),
-		"list of 2^31 items": lists,
+	lists := footer(claim)
+	for _, c := range []struct {
+		name  string
+		file  []byte
+		says  string
+		taken uint64 // MB that may be allocated, beside what the file explains
+	}{
+		{"page too large", longTexts(t, 1, maxPage), "134217732 decompressed", 64},
+		{"list of 2^31 items", lists, "beyond what is there", 64},
+		{"list of a million structs", footer(append([]byte{0x29, 0xfc, 0x80, 0x80, 0x80, 0x01}, make([]byte, 2<<20+1)...)), "items", 64},
+		{"nested 40 deep", footer(bytes.Repeat([]byte{0x1c}, 40)), "deep", 64},
+		{"footer longer than the file", []byte("PAR1\xff\xff\x00\x00PAR1"), "footer of 65535 bytes", 64},
+		{"a long text for each of many rows", longTexts(t, 200, 1<<20), "far longer than the file", minBudget>>20 + 16},
+		{"many rows of nothing", manyRows(t), "1000000 rows in", 64},
 	} {
+		name, file := c.name, c.file
 		var err error
 		n := 0
 		taken := allocated(func() {
 			err = scanParquet(bytes.NewReader(file), int64(len(file)), "checkpoint", func(line) error { n++; return nil })
 		})
-		if err == nil || !damaged(err) || fault.KindOf(err) != fault.InvalidInput {
-			t.Errorf("%s: %d rows and %v", name, n, err)
+		if err == nil || !damaged(err) || fault.KindOf(err) != fault.InvalidInput || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %d rows and %v, want %q", name, n, err, c.says)
 		}
-		if taken > uint64(64<<20+4*len(file)) {
+		if taken > c.taken<<20+uint64(4*len(file)) {
 			t.Errorf("%s: %d MB allocated for a file of %d KB: %v", name, taken>>20, len(file)>>10, err)
 		}
 	}
+}
+
+// longTexts is a small file that has a text of so many bytes once, and says it in each of its rows.
+func longTexts(t *testing.T, n, size int) []byte {
+	type add struct {
+		Path  string `parquet:"path"`
+		Size  int64  `parquet:"size"`
+		Stats string `parquet:"stats,dict"`
+	}
+	type row struct {
+		Add *add `parquet:"add,optional"`
+	}
+	text := strings.Repeat("0", size)
+	rows := make([]row, n)
+	for i := range rows {
+		rows[i].Add = &add{Path: fmt.Sprint("f", i), Size: 1, Stats: text}
+	}
+	return parquetFile(t, rows)
+}
+
+// manyRows is a small file of a million rows without an action.
+func manyRows(t *testing.T) []byte {
+	type row struct {
+		Txn *txnRow `parquet:"txn,optional"`
+	}
+	return parquetFile(t, make([]row, 1_000_000))
+}
+
+func parquetFile[Row any](t *testing.T, rows []Row) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := parquet.NewGenericWriter[Row](&out, parquet.Compression(&parquet.Zstd), parquet.SkipPageBounds("add", "stats"), parquet.SkipPageStatistics("add", "stats"))
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// TestHostilePages: parquet-go would believe what these page headers say.
+func TestHostilePages(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(h *format.PageHeader)
+		says   string // "" for a page that is as it says
+	}{
+		{"honest", func(*format.PageHeader) {}, ""},
+		{"honest levels", func(h *format.PageHeader) { levels(h, 1, 2) }, ""},
+		{"longer than its column", func(h *format.PageHeader) { h.CompressedPageSize = 9 }, "where 8 are left"},
+		{"of negative length", func(h *format.PageHeader) { h.CompressedPageSize = -1 }, "page of -1 bytes"},
+		{"decompressed to more than is read", func(h *format.PageHeader) { h.UncompressedPageSize = maxPage + 1 }, "at most"},
+		{"decompressed to more than there is", func(h *format.PageHeader) { h.UncompressedPageSize = 1000 }, "of which its header says 1000"},
+		{"decompressed to less than nothing", func(h *format.PageHeader) { h.UncompressedPageSize = -1 }, "-1 decompressed"},
+		{"of very many values", func(h *format.PageHeader) {
+			h.DataPageHeader = thrift.New(format.DataPageHeader{NumValues: maxPageValues + 1})
+		}, "page of 67108865 values"},
+		{"of very many rows", func(h *format.PageHeader) {
+			h.DataPageHeaderV2 = thrift.New(format.DataPageHeaderV2{NumRows: maxPageValues + 1})
+		}, "page of 67108865 values"},
+		{"of more words than bytes", func(h *format.PageHeader) {
+			h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: 9})
+		}, "dictionary of 9"},
+		{"of levels only, and more", func(h *format.PageHeader) { levels(h, 5, 4) }, "levels go beyond"},
+		{"of negative levels", func(h *format.PageHeader) { levels(h, -5, 4) }, "levels go beyond"},
+	} {
+		h := format.PageHeader{UncompressedPageSize: 8, CompressedPageSize: 8}
+		c.change(&h)
+		text, err := thrift.Marshal(new(thrift.CompactProtocol), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunk := append(text, "12345678"...)
+		err = checkChunk(io.NewSectionReader(bytes.NewReader(chunk), 0, int64(len(chunk))), format.Uncompressed)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("a page %s: %v, want %q", c.name, err, c.says)
+		}
+	}
+}
+
+func levels(h *format.PageHeader, repetition, definition int32) {
+	h.DataPageHeaderV2 = thrift.New(format.DataPageHeaderV2{RepetitionLevelsByteLength: repetition, DefinitionLevelsByteLength: definition})
 }

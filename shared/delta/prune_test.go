@@ -19,6 +19,8 @@ var pruneSchema = delta.Schema{Fields: []delta.Field{
 	{Name: "at", Type: delta.Timestamp, Nullable: true},
 	{Name: "ratio", Type: delta.Double, Nullable: true},
 	{Name: "small", Type: delta.Float, Nullable: true},
+	{Name: "wide", Type: delta.Double, Nullable: true, Metadata: map[string]json.RawMessage{
+		"delta.typeChanges": json.RawMessage(`[{"fromType":"float","toType":"double"}]`)}},
 	{Name: "amount", Type: delta.Decimal(30, 2), Nullable: true},
 	{Name: "s", Type: delta.StructType{Fields: []delta.Field{{Name: "x", Type: delta.Long, Nullable: true}}}, Nullable: true},
 	{Name: "tags", Type: delta.ArrayType{Element: delta.String, ContainsNull: true}, Nullable: true},
@@ -56,7 +58,7 @@ func TestPrune(t *testing.T) {
 		"a": {"x", `{"numRecords":2,"minValues":{"id":1,"name":"b","s":{"x":5}},"maxValues":{"id":9,"name":"d","s":{"x":5}},"nullCount":{"id":0,"name":1,"s":{"x":0},"tags":2}}`},
 		"b": {"y", `{"numRecords":2,"minValues":{"id":10},"maxValues":{"id":19},"nullCount":{"id":0,"name":2,"tags":0}}`},
 		"c": {"", ``},
-		"d": {"y", `{"numRecords":2,"minValues":{"id":"ten","at":"2021-01-01T00:00:00.123Z","ratio":1.5,"small":0.1,"amount":-1E+20},"maxValues":{"id":{},"at":"2021-01-01T00:00:00.123Z","ratio":1.5,"small":0.1,"amount":1E+20},"nullCount":{"id":3}}`},
+		"d": {"y", `{"numRecords":2,"minValues":{"id":"ten","at":"2021-01-01T00:00:00.123Z","ratio":1.5,"small":0.1,"wide":0.1,"amount":-1E+20},"maxValues":{"id":{},"at":"2021-01-01T00:00:00.123Z","ratio":1.5,"small":0.1,"wide":0.1,"amount":1E+20},"nullCount":{"id":3}}`},
 		"e": {"z", `{"numRecords":2,"tightBounds":false,"minValues":{"id":9},"maxValues":{"id":1},"nullCount":{"id":0}}`},
 	})
 	and := func(args ...delta.Predicate) delta.Predicate { return delta.Predicate{Op: delta.OpAnd, Args: args} }
@@ -111,6 +113,7 @@ func TestPrune(t *testing.T) {
 		{pred(delta.OpLt, "ratio", "1.5"), "abce 0 1"},
 		{pred(delta.OpEq, "small", "0.10000001"), "abcde 0 0"}, // next to 0.1 as a FLOAT
 		{pred(delta.OpEq, "small", "0.2"), "abce 0 1"},
+		{pred(delta.OpEq, "wide", "0.10000000149011612"), "abcde 0 0"},        // what the FLOAT 0.1 is as a DOUBLE
 		{pred(delta.OpEq, "amount", "100000000000000000001.00"), "abcde 0 0"}, // bounds went through a double
 		{pred(delta.OpEq, "amount", "200000000000000000000.00"), "abce 0 1"},
 		{pred(delta.OpEq, "amount", "1e999999999"), "abcde 0 0"},
