@@ -16,6 +16,7 @@ var pruneSchema = delta.Schema{Fields: []delta.Field{
 	{Name: "p", Type: delta.String, Nullable: true},
 	{Name: "id", Type: delta.Long, Nullable: true},
 	{Name: "name", Type: delta.String, Nullable: true},
+	{Name: "half", Type: delta.String, Nullable: true},
 	{Name: "at", Type: delta.Timestamp, Nullable: true},
 	{Name: "ratio", Type: delta.Double, Nullable: true},
 	{Name: "small", Type: delta.Float, Nullable: true},
@@ -56,7 +57,7 @@ func pred(op delta.Op, column string, values ...string) delta.Predicate {
 func TestPrune(t *testing.T) {
 	s := withFiles(t, map[string][2]string{
 		"a": {"x", `{"numRecords":2,"minValues":{"id":1,"name":"b","s":{"x":5}},"maxValues":{"id":9,"name":"d","s":{"x":5}},"nullCount":{"id":0,"name":1,"s":{"x":0},"tags":2}}`},
-		"b": {"y", `{"numRecords":2,"minValues":{"id":10},"maxValues":{"id":19},"nullCount":{"id":0,"name":2,"tags":0}}`},
+		"b": {"y", `{"numRecords":2,"minValues":{"id":10,"half":"a"},"maxValues":{"id":19,"half":"a\ufffd"},"nullCount":{"id":0,"name":2,"tags":0}}`},
 		"c": {"", ``},
 		"d": {"y", `{"numRecords":2,"minValues":{"id":"ten","at":"2021-01-01T00:00:00.123Z","ratio":1.5,"small":0.1,"wide":0.1,"amount":-1E+20},"maxValues":{"id":{},"at":"2021-01-01T00:00:00.123Z","ratio":1.5,"small":0.1,"wide":0.1,"amount":1E+20},"nullCount":{"id":3}}`},
 		"e": {"z", `{"numRecords":2,"tightBounds":false,"minValues":{"id":9},"maxValues":{"id":1},"nullCount":{"id":0}}`},
@@ -99,6 +100,8 @@ func TestPrune(t *testing.T) {
 		{pred(delta.OpStartsWith, "name", "c"), "acde 0 1"},
 		{pred(delta.OpStartsWith, "name", "e"), "cde 0 2"},
 		{pred(delta.OpStartsWith, "name", "a"), "cde 0 2"},
+		{pred(delta.OpEq, "half", "a\U0001f600"), "abcde 0 0"}, // of which a bound cut in half leaves U+FFFD
+		{pred(delta.OpEq, "half", "A"), "acde 0 1"},
 		{pred(delta.OpNe, "s.x", "5"), "bcde 0 1"},
 		{pred(delta.OpIsNull, "s.x"), "abcde 0 0"}, // the struct itself may be NULL
 		{pred(delta.OpIsNull, "s"), "abcde 0 0"},   // nothing is recorded about a struct

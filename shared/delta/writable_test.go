@@ -296,3 +296,46 @@ func TestErasure(t *testing.T) {
 		}
 	}
 }
+
+// TestVectorsUnderConstraints: rows that only leave need no check; those of another file do.
+func TestVectorsUnderConstraints(t *testing.T) {
+	table := newTable(t, mem.New(), map[string]string{"delta.enableDeletionVectors": "true", "delta.constraints.x": "id > 0"})
+	a := file("a")
+	a.Stats = `{"numRecords":3}`
+	_, err := latest(t, table).Begin(write()).Add(a).ConstraintsHold().Commit(t.Context())
+	must(t, err)
+	s := latest(t, table)
+	if _, err := s.Begin(write()).SetDeletionVector(s.Files()[0], dv("x")).Add(file("b")).Commit(t.Context()); fault.KindOf(err) != fault.InvalidInput {
+		t.Error(err)
+	}
+	_, err = s.Begin(write()).SetDeletionVector(s.Files()[0], dv("x")).Commit(t.Context())
+	must(t, err)
+}
+
+// TestRequiredPartition: NULL is refused where the partition column may not be it.
+func TestRequiredPartition(t *testing.T) {
+	table := delta.Open(mem.New(), "t", testOptions())
+	m, p, err := table.NewMetadata(delta.Schema{Fields: []delta.Field{{Name: "id", Type: delta.Long, Nullable: true}, {Name: "p", Type: delta.Long}}}, []string{"p"}, nil)
+	must(t, err)
+	one, empty := "1", ""
+	for value, refused := range map[*string]bool{nil: true, &empty: true, &one: false} {
+		a := file("a")
+		a.PartitionValues = map[string]*string{"p": value}
+		_, err := table.Empty().Begin(write()).SetMetadata(m).SetProtocol(p).Add(a).Commit(t.Context())
+		if refused != (fault.KindOf(err) == fault.InvalidInput) || !refused && err != nil {
+			t.Errorf("%v: %v", value, err)
+		}
+	}
+}
+
+// TestVerifyChangeFiles: files of the change data feed must be there, too.
+func TestVerifyChangeFiles(t *testing.T) {
+	lake := mem.New()
+	table := newTable(t, lake, map[string]string{"delta.enableChangeDataFeed": "true"})
+	x := latest(t, table).Begin(write()).CDC(delta.CDC{Path: "_change_data/c", Size: 5})
+	if err := x.VerifyFiles(t.Context()); fault.KindOf(err) != fault.Internal {
+		t.Error(err)
+	}
+	putText(t, lake, "silver/orders/_change_data/c", "12345")
+	must(t, x.VerifyFiles(t.Context()))
+}
