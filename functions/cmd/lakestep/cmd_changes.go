@@ -50,19 +50,16 @@ func printChanges(ctx context.Context, s streams, t target, from, to int64, limi
 		return err
 	}
 	defer done()
-	if to < 0 { // once: what is described is what is read
-		snap, err := t.Delta.Snapshot(ctx, delta.AsOf{})
-		if err != nil {
-			return err
-		}
-		to = snap.Version()
+	var at delta.AsOf
+	if to >= 0 {
+		at.Version = &to
 	}
-	table := dml.Table{Delta: t.Delta, Store: t.Store, Session: session}
-	relation, err := table.Changes(ctx, from, to)
+	snap, err := t.Delta.Snapshot(ctx, at) // once: what is described is what is read
 	if err != nil {
 		return err
 	}
-	snap, err := t.Delta.Snapshot(ctx, delta.AsOf{Version: &to})
+	table := dml.Table{Delta: t.Delta, Store: t.Store, Session: session}
+	relation, err := table.Changes(ctx, from, snap.Version())
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func cloneCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 		Example: "  lakestep table clone --shallow silver.cleaned_orders /data/try/orders\n  lakestep table clone --shallow silver.cleaned_orders /data/try/orders --version 12",
 		RunE: func(c *cobra.Command, args []string) error {
 			if !shallow {
-				return fault.New(fault.InvalidInput, "clone", args[0], "only shallow clones are made").WithHint("say --shallow; for a copy of the data, copy the folder while nobody writes")
+				return fault.New(fault.InvalidInput, "clone", displayed(args[0]), "only shallow clones are made").WithHint("say --shallow; for a copy of the data, copy the folder while nobody writes")
 			}
 			return cloneTable(c.Context(), g, io(), *dir, args[0], args[1], &at, dry)
 		},
@@ -48,16 +48,16 @@ func cloneTable(ctx context.Context, g *globals, s streams, dir, name, to string
 	if err != nil {
 		return err
 	}
-	root, base, err := baseOf(t, g, dir, name)
-	if err != nil {
-		return err
+	base, ok := rootURI(t.Root)
+	if !ok {
+		return fault.New(fault.InvalidInput, "clone", t.Name, "tables in folders and on S3 can be cloned").WithHint("copy the table instead")
 	}
 	st, err := openStore(ctx, to)
 	if err != nil {
 		return err
 	}
 	clone := delta.Open(st, "", delta.Options{Now: func() time.Time { return time.Now().UTC() }, NewID: uuid.NewString, Engine: "lakestep/" + version,
-		Resolve: resolver(root)})
+		Resolve: resolver(t.Root)})
 	out, err := maintenance.Clone(ctx, t.maintained(), clone, maintenance.CloneOptions{At: at, DryRun: dry, URI: func(key string) string { return base + delta.EncodePath(key) }})
 	if err != nil {
 		return err
@@ -69,29 +69,8 @@ func cloneTable(ctx context.Context, g *globals, s streams, dir, name, to string
 	if dry {
 		verb = "would be"
 	}
-	fmt.Fprintf(s.out, "%s %s a clone of %s, version %d: %s, %s, in place.\n", to, verb, name, out.Source, some(int64(out.Files), "file"), size(out.Bytes))
+	fmt.Fprintf(s.out, "%s %s a clone of %s, version %d: %s, %s, in place.\n", displayed(to), verb, t.Name, out.Source, some(int64(out.Files), "file"), size(out.Bytes))
 	return nil
-}
-
-// baseOf is the root of a table's store, by its name and as a URI.
-func baseOf(t target, g *globals, dir, name string) (root, base string, err error) {
-	root = name
-	if t.Lake != nil {
-		_, p, err := g.load(dir)
-		if err != nil {
-			return "", "", err
-		}
-		where, err := g.place(p)
-		if err != nil {
-			return "", "", err
-		}
-		root = where.Name
-	}
-	base, ok := rootURI(root)
-	if !ok {
-		return "", "", fault.New(fault.InvalidInput, "clone", displayed(root), "tables in folders and on S3 can be cloned").WithHint("copy the table instead")
-	}
-	return root, base, nil
 }
 
 // rootURI is the absolute URI of a folder or of a URL of S3, with a slash at its end; false for other stores, whose URIs engines write in several ways.

@@ -80,11 +80,11 @@ func optimizeTable(ctx context.Context, g *globals, s streams, dir, name string,
 	}
 	switch {
 	case out.Batches == 0:
-		fmt.Fprintf(s.out, "%s: nothing to do, version %d.\n", name, out.Version)
+		fmt.Fprintf(s.out, "%s: nothing to do, version %d.\n", t.Name, out.Version)
 	case o.DryRun:
-		fmt.Fprintf(s.out, "%s: would rewrite %s (%s) in %s.\n", name, some(int64(out.FilesRemoved), "file"), size(out.BytesRemoved), some(int64(out.Batches), "commit"))
+		fmt.Fprintf(s.out, "%s: would rewrite %s (%s) in %s.\n", t.Name, some(int64(out.FilesRemoved), "file"), size(out.BytesRemoved), some(int64(out.Batches), "commit"))
 	default:
-		fmt.Fprintf(s.out, "%s: %s (%s) are now %s (%s), with %s; version %d.\n", name, some(int64(out.FilesRemoved), "file"), size(out.BytesRemoved),
+		fmt.Fprintf(s.out, "%s: %s (%s) are now %s (%s), with %s; version %d.\n", t.Name, some(int64(out.FilesRemoved), "file"), size(out.BytesRemoved),
 			some(int64(out.FilesAdded), "file"), size(out.BytesAdded), some(out.Rows, "row"), out.Version)
 	}
 	if out.More {
@@ -173,7 +173,7 @@ func vacuumTable(ctx context.Context, g *globals, s streams, dir, name string, o
 		kept = fmt.Sprintf(" %s kept for tables that have not read them.", some(int64(out.Consumers), "older file"))
 	}
 	if o.DryRun {
-		fmt.Fprintf(s.out, "%s: %s, %s, could be deleted: not needed since %s.%s\n", name, some(int64(len(out.Files)), "file"), size(out.Bytes), out.Before.Format("2006-01-02 15:04"), kept)
+		fmt.Fprintf(s.out, "%s: %s, %s, could be deleted: not needed since %s.%s\n", t.Name, some(int64(len(out.Files)), "file"), size(out.Bytes), out.Before.Format("2006-01-02 15:04"), kept)
 		if len(out.Files) > 0 {
 			fmt.Fprintln(s.out, "Nothing was changed; say --delete to delete them.")
 		}
@@ -182,7 +182,7 @@ func vacuumTable(ctx context.Context, g *globals, s streams, dir, name string, o
 	if out.Leftovers > 0 {
 		kept += fmt.Sprintf(" %s of killed writers removed.", some(int64(out.Leftovers), "temporary file"))
 	}
-	fmt.Fprintf(s.out, "%s: deleted %s, %s.%s\n", name, some(int64(len(out.Files)), "file"), size(out.Bytes), kept)
+	fmt.Fprintf(s.out, "%s: deleted %s, %s.%s\n", t.Name, some(int64(len(out.Files)), "file"), size(out.Bytes), kept)
 	return nil
 }
 
@@ -210,7 +210,7 @@ func restoreTable(ctx context.Context, g *globals, s streams, dir, name string, 
 		return err
 	}
 	if at.Version == nil && at.Timestamp == nil {
-		return fault.New(fault.InvalidInput, "restore", name, "no version is named").WithHint("say --version N or --timestamp T; lakestep table history %s lists them", name)
+		return fault.New(fault.InvalidInput, "restore", displayed(name), "no version is named").WithHint("say --version N or --timestamp T; lakestep table history %s lists them", displayed(name))
 	}
 	t, err := g.target(ctx, dir, name)
 	if err != nil {
@@ -235,11 +235,11 @@ func restoreTable(ctx context.Context, g *globals, s streams, dir, name string, 
 	what := fmt.Sprintf("%s back, %s out", some(int64(out.FilesAdded), "file"), some(int64(out.FilesRemoved), "file"))
 	switch {
 	case !out.Changed:
-		fmt.Fprintf(s.out, "%s is as version %d was: nothing to do.\n", name, out.To)
+		fmt.Fprintf(s.out, "%s is as version %d was: nothing to do.\n", t.Name, out.To)
 	case dry:
-		fmt.Fprintf(s.out, "%s: version %d could be restored: %s.\n", name, out.To, what)
+		fmt.Fprintf(s.out, "%s: version %d could be restored: %s.\n", t.Name, out.To, what)
 	default:
-		fmt.Fprintf(s.out, "%s: version %d is as version %d was: %s.\n", name, out.Version, out.To, what)
+		fmt.Fprintf(s.out, "%s: version %d is as version %d was: %s.\n", t.Name, out.Version, out.To, what)
 		sayBehind(s, t, name)
 	}
 	return nil
@@ -317,7 +317,7 @@ func checkTable(ctx context.Context, g *globals, s streams, dir, name string, de
 	if s.json {
 		err = printJSON(s, out)
 	} else {
-		showFindings(s, name, out)
+		showFindings(s, t.Name, out)
 	}
 	if err == nil && out.Damaged() {
 		return errReported{exitDamaged}

@@ -41,7 +41,7 @@ gone, the document is printed without its rows, with a line on stderr that says 
 				if fault.KindOf(err).Retryable() || errors.Is(err, context.Canceled) {
 					return err
 				}
-				fmt.Fprintf(s.err, "refused: %s: %s\n", args[0], oneLine(err))
+				fmt.Fprintf(s.err, "refused: %s: %s\n", displayed(args[0]), oneLine(err))
 				return errReported{exitRefused}
 			}
 			return nil
@@ -70,13 +70,13 @@ func printState(ctx context.Context, s streams, path string, at delta.AsOf) erro
 	defer done()
 	rows, err := sortedRows(ctx, session, t, snap)
 	if fault.KindOf(err) == fault.SourceLost {
-		fmt.Fprintf(s.err, "without rows: %s: %s\n", path, oneLine(err))
+		fmt.Fprintf(s.err, "without rows: %s: %s\n", t.Name, oneLine(err))
 		rows, err = "", nil
 	}
 	if err != nil {
 		return err
 	}
-	return writeState(s.out, describeState(path, snap), rows)
+	return writeState(s.out, describeState(t.Name, snap), rows)
 }
 
 // tableState is the document, but for the rows.
@@ -117,10 +117,10 @@ type stateVector struct {
 	Cardinality int64  `json:"cardinality"`
 }
 
-func describeState(path string, snap *delta.Snapshot) tableState {
+func describeState(name string, snap *delta.Snapshot) tableState {
 	m := snap.Metadata()
 	state := tableState{
-		Table: path, Version: snap.Version(), Protocol: snap.Protocol(), Files: []stateFile{},
+		Table: name, Version: snap.Version(), Protocol: snap.Protocol(), Files: []stateFile{},
 		Metadata: stateMetadata{
 			ID: m.ID, Name: optional(m.Name), Description: optional(m.Description), PartitionColumns: append([]string{}, m.PartitionColumns...),
 			Configuration: m.Configuration, CreatedTime: m.CreatedTime, SchemaString: m.SchemaString,

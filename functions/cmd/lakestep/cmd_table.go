@@ -98,7 +98,7 @@ func showCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showTable(io(), args[0], snap)
+			return showTable(io(), t.Name, snap)
 		},
 	}
 	at.add(c)

@@ -22,7 +22,8 @@ import (
 
 // target is the table that a command names: one of the pipeline's ("silver.orders"), or any Delta table by its folder or URL.
 type target struct {
-	Name     string // as it was given
+	Name     string // for messages: as it was given, without a signature
+	Root     string // folder or URL that its store was opened by
 	Delta    *delta.Table
 	Store    store.Store        // holds the table's files
 	Lake     *lake.Lake         // nil for a folder
@@ -35,14 +36,14 @@ func (g *globals) target(ctx context.Context, dir, name string) (target, error) 
 	if strings.ContainsAny(name, `/\`) || name == "." || name == ".." || isTable(name) {
 		return openTable(ctx, name)
 	}
-	p, l, _, err := g.open(ctx, dir)
+	p, l, where, err := g.open(ctx, dir)
 	if err != nil {
 		return target{}, err
 	}
 	if err := known(p, name); err != nil {
 		return target{}, err
 	}
-	return target{Name: name, Delta: l.Delta(name), Store: l.Store, Lake: l, Pipeline: p}, nil
+	return target{Name: name, Root: where.Name, Delta: l.Delta(name), Store: l.Store, Lake: l, Pipeline: p}, nil
 }
 
 // isTable tells whether a folder holds the log of a Delta table.
@@ -64,7 +65,7 @@ func openTable(ctx context.Context, name string) (target, error) {
 		return target{}, err
 	}
 	t := delta.Open(s, "", delta.Options{Now: func() time.Time { return time.Now().UTC() }, NewID: uuid.NewString, Engine: "lakestep/" + version})
-	return target{Name: name, Delta: t, Store: s}, nil
+	return target{Name: displayed(name), Root: name, Delta: t, Store: s}, nil
 }
 
 // session starts an engine for the table's rows, its files in a folder of its own: a table of somebody else's is not written to. Call done
