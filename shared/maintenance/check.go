@@ -144,7 +144,10 @@ func (c *check) file(ctx context.Context, a delta.Add) (readable bool, err error
 			return false, nil
 		}
 		c.found(OutsideFile, false, a.Path, "open the table in a lake that holds the other table too, or check that table", "the file is not below the table's folder, and was not looked at")
-		return false, nil
+		if dv := a.DeletionVector; dv != nil && dv.StorageType == "p" { // it is elsewhere, too
+			return false, nil
+		}
+		return false, c.vector(ctx, a) // of rows that were deleted in a clone, it is in the clone's folder
 	}
 	c.named[key] = true
 	obj, there := c.objects[key]
@@ -197,11 +200,8 @@ func (c *check) vector(ctx context.Context, a delta.Add) error {
 	if !ok {
 		return nil
 	}
-	for row := range rows.All() {
-		if row >= uint64(stats.NumRecords) {
-			c.found(BadVector, true, a.Path, rebuild, "its deletion vector deletes row %d, and the file has %d rows by the log", row, stats.NumRecords)
-			return nil
-		}
+	if last, ok := rows.Max(); ok && last >= uint64(stats.NumRecords) {
+		c.found(BadVector, true, a.Path, rebuild, "its deletion vector deletes row %d, and the file has %d rows by the log", last, stats.NumRecords)
 	}
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/maintenance"
 )
 
@@ -86,5 +88,76 @@ func TestCheckFindsDamage(t *testing.T) {
 				t.Errorf("damaged: %v", got.Damaged())
 			}
 		})
+	}
+}
+
+// cutVector spoils the deletion vector that is in the table's own folder.
+func cutVector(r *rig) {
+	r.t.Helper()
+	for _, a := range r.snapshot().Files() {
+		if a.DeletionVector != nil && a.DeletionVector.StorageType == "u" {
+			key, err := r.Delta.VectorKey(a.DeletionVector)
+			must(r.t, err)
+			must(r.t, os.Truncate(filepath.Join(r.root, key), 5))
+			return
+		}
+	}
+	r.t.Fatal("there is no deletion vector")
+}
+
+func found(c maintenance.Checked) (out []string) {
+	for _, f := range c.Findings {
+		out = append(out, fmt.Sprintf("%s %v: %s", f.Kind, f.Damage, f.What))
+	}
+	return out
+}
+
+func TestCheckLooksAtDeletionVectors(t *testing.T) {
+	newTable := func(t *testing.T) *rig {
+		r := newRig(t, nil, map[string]string{"delta.enableDeletionVectors": "true"}, "i", delta.Long)
+		r.append("SELECT i FROM range(3) t(i)")
+		_, err := r.Run(t.Context(), dml.Delete{Where: "i = 2"})
+		must(t, err)
+		return r
+	}
+	r := newTable(t)
+	if got := found(check(t, r)); len(got) != 0 {
+		t.Errorf("sound: %q", got)
+	}
+	a := r.snapshot().Files()[0]
+	a.Stats, a.DataChange = strings.Replace(a.Stats, `"numRecords":3`, `"numRecords":2`, 1), false
+	_, err := r.snapshot().Begin(delta.Operation{Name: "LIE"}).Add(a).Commit(t.Context())
+	must(t, err)
+	if got := found(check(t, r)); len(got) != 2 || !strings.HasPrefix(got[0], "deletion-vector true: its deletion vector deletes row 2, and the file has 2 rows") {
+		t.Errorf("beyond the file: %q", got)
+	}
+	r = newTable(t)
+	cutVector(r)
+	if got := found(check(t, r)); len(got) != 1 || !strings.HasPrefix(got[0], "deletion-vector true: ") {
+		t.Errorf("cut off: %q", got)
+	}
+}
+
+// What a clone names elsewhere is not looked at where it cannot be found; what is its own is.
+func TestCheckOfACloneAlone(t *testing.T) {
+	r := newRig(t, nil, map[string]string{"delta.enableDeletionVectors": "true"}, "id", delta.Long)
+	for _, ids := range []string{"range(5)", "range(5, 10)"} {
+		r.append("SELECT i AS id FROM " + ids + " t(i)")
+	}
+	_, err := r.Run(t.Context(), dml.Delete{Where: "id = 3"})
+	must(t, err)
+	_, err = maintenance.Clone(t.Context(), r.Table, r.beside("c"), maintenance.CloneOptions{URI: r.uri})
+	must(t, err)
+	r.Table.Delta = r.beside("c")
+	_, err = r.Run(t.Context(), dml.Delete{Where: "id = 7"})
+	must(t, err)
+	r.Table.Delta = delta.Open(r.Store, "c", delta.Options{Now: r.Now})
+	outside := "outside-file false: the file is not below the table's folder, and was not looked at"
+	if got := found(check(t, r)); !slices.Equal(got, []string{outside, outside}) {
+		t.Errorf("sound: %q", got)
+	}
+	cutVector(r)
+	if got := check(t, r); !got.Damaged() || len(got.Findings) != 3 {
+		t.Errorf("cut off: %q", found(got))
 	}
 }
