@@ -136,10 +136,10 @@ func during(r *rig, happens func()) *dml.Table {
 	return &t
 }
 
-// listed is a store in which something happens after the table's folder was listed.
+// listed is a store in which something happens after the table's folder was listed ("list"), or swept ("sweep").
 type listed struct {
 	store.Store
-	happens func()
+	happens func(what string)
 }
 
 func (l listed) List(ctx context.Context, prefix, after string) iter.Seq2[store.Object, error] {
@@ -150,9 +150,14 @@ func (l listed) List(ctx context.Context, prefix, after string) iter.Seq2[store.
 			}
 		}
 		if prefix == "t/" {
-			l.happens()
+			l.happens("list")
 		}
 	}
+}
+
+func (l listed) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
+	l.happens("sweep")
+	return store.Sweep(ctx, l.Store, prefix, before)
 }
 
 func (l listed) Path(key string) (string, error) { return l.Store.(store.Local).Path(key) }

@@ -193,25 +193,32 @@ func TestVacuumGuardsTheRetention(t *testing.T) {
 	}
 }
 
-// What somebody brought back while the vacuum listed is not deleted.
+// What somebody brought back while the vacuum listed, or just before it deletes, is not deleted.
 func TestVacuumSeesARestore(t *testing.T) {
-	r := newRig(t, nil, nil, "id", delta.Long)
-	r.append("SELECT 1 AS id")
-	before := r.snapshot()
-	r.overwrite("SELECT 2 AS id")
-	*r.clock = r.clock.Add(30 * day)
-	at := 0
-	r.use(listed{r.Store, func() {
-		if at++; at == 1 {
-			_, err := r.snapshot().Begin(delta.Operation{Name: "RESTORE"}).Add(before.Files()...).Commit(t.Context())
-			must(t, err)
-		}
-	}})
-	if got := vacuum(t, r, maintenance.VacuumOptions{}); len(got.Files) != 0 {
-		t.Errorf("deleted %v", got.Files)
-	}
-	if got := r.rows("SELECT id FROM t ORDER BY id"); got != "[[1] [2]]" {
-		t.Error(fmt.Sprint(got))
+	for _, when := range []string{"list", "sweep"} {
+		t.Run(when, func(t *testing.T) {
+			r := newRig(t, nil, nil, "id", delta.Long)
+			r.append("SELECT 1 AS id")
+			before := r.snapshot()
+			r.overwrite("SELECT 2 AS id")
+			*r.clock = r.clock.Add(30 * day)
+			at := 0
+			r.use(listed{r.Store, func(what string) {
+				if what != when {
+					return
+				}
+				if at++; at == 1 {
+					_, err := r.snapshot().Begin(delta.Operation{Name: "RESTORE"}).Add(before.Files()...).Commit(t.Context())
+					must(t, err)
+				}
+			}})
+			if got := vacuum(t, r, maintenance.VacuumOptions{}); len(got.Files) != 0 || at == 0 {
+				t.Errorf("deleted %v, after %d restores", got.Files, at)
+			}
+			if got := r.rows("SELECT id FROM t ORDER BY id"); got != "[[1] [2]]" {
+				t.Error(fmt.Sprint(got))
+			}
+		})
 	}
 }
 
