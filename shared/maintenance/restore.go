@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/fault"
@@ -37,7 +39,7 @@ type Restored struct {
 const (
 	restoreName  = "RESTORE"
 	maxRestores  = 10 // tries against other writers
-	statAtOnce   = 8
+	atOnce       = 8  // calls of a store
 	namedMissing = 5
 )
 
@@ -142,38 +144,17 @@ func without(a, b []delta.Add) []delta.Add {
 func allThere(ctx context.Context, t *dml.Table, version int64, files []delta.Add) error {
 	var mu sync.Mutex
 	var missing []string
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	work := make(chan delta.Add)
-	var workers sync.WaitGroup
-	for range min(statAtOnce, len(files)) {
-		workers.Go(func() {
-			for a := range work {
-				key, err := lacks(ctx, t, a)
-				if err != nil {
-					cancel(err)
-				}
-				if key != "" {
-					mu.Lock()
-					missing = append(missing, key)
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	for _, a := range files {
-		if ctx.Err() != nil {
-			break
+	err := parallel(ctx, files, func(ctx context.Context, a delta.Add) error {
+		key, err := lacks(ctx, t, a)
+		if key != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			missing = append(missing, key)
 		}
-		work <- a
-	}
-	close(work)
-	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
 		return err
-	}
-	if len(missing) == 0 {
-		return nil
+	})
+	if err != nil || len(missing) == 0 {
+		return err
 	}
 	slices.Sort(missing)
 	names := strings.Join(missing[:min(len(missing), namedMissing)], ", ")
@@ -182,6 +163,21 @@ func allThere(ctx context.Context, t *dml.Table, version int64, files []delta.Ad
 	}
 	return fault.New(fault.SourceLost, "restore", t.Delta.Prefix(), "version %d cannot be restored: %d of its files are gone: %s", version, len(missing), names).
 		WithHint("a vacuum deleted them: restore a later version, or these files from a backup")
+}
+
+// parallel calls do for each of the items, a few at a time, until one fails.
+func parallel[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, item := range items {
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return do(ctx, item)
+		})
+	}
+	return g.Wait()
 }
 
 // lacks gives the key of what is missing of a file; "" for nothing.

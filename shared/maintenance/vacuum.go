@@ -8,7 +8,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/delta"
@@ -49,8 +48,7 @@ type Garbage struct {
 }
 
 const (
-	maxVictims   = 10_000 // deleted before the log is read again
-	deleteAtOnce = 8
+	maxVictims = 10_000 // deleted before the log is read again
 
 	leftoverAge = 24 * time.Hour // of what a store's killed writers left: no write pauses for so long
 
@@ -325,26 +323,10 @@ func (v *vacuum) garbage(files []Garbage) []Garbage {
 
 // remove deletes files, some at once. Of several errors the first is given.
 func (v *vacuum) remove(ctx context.Context, files []Garbage) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	work := make(chan string)
-	var workers sync.WaitGroup
-	for range min(deleteAtOnce, len(files)) {
-		workers.Go(func() {
-			for rel := range work {
-				if ctx.Err() != nil {
-					continue
-				}
-				if err := v.t.Store.Delete(ctx, root(v.t.Delta)+rel); err != nil && !errors.Is(err, store.ErrNotFound) {
-					cancel(err)
-				}
-			}
-		})
-	}
-	for _, f := range files {
-		work <- f.Path
-	}
-	close(work)
-	workers.Wait()
-	return context.Cause(ctx)
+	return parallel(ctx, files, func(ctx context.Context, f Garbage) error {
+		if err := v.t.Store.Delete(ctx, root(v.t.Delta)+f.Path); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		return nil
+	})
 }
