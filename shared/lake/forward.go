@@ -20,11 +20,14 @@ func (l *Lake) Forward(ctx context.Context, t *Table) error {
 	for try := 0; ; try++ {
 		done, err := l.forward(ctx, t.Name, r)
 		var conflict *delta.ConflictError
-		if errors.As(err, &conflict) && try < maxForwards {
-			continue // somebody else wrote there, perhaps these very rows: look again
-		}
-		if err != nil || done || try == maxForwards {
+		switch {
+		case done || err != nil && !errors.As(err, &conflict):
 			return err
+		case try < maxForwards: // somebody else wrote there, perhaps these very rows: look again
+		case err != nil:
+			return err
+		default:
+			return fault.New(fault.Stale, "roll forward", r.Table, "others restored %s again and again while its refused rows were brought there", t.Name)
 		}
 	}
 }
