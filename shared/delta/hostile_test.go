@@ -103,6 +103,7 @@ func TestHostileCheckpoints(t *testing.T) {
 		{"list of a million structs", footer(append([]byte{0x29, 0xfc, 0x80, 0x80, 0x80, 0x01}, make([]byte, 2<<20+1)...)), "items", 64},
 		{"nested 40 deep", footer(bytes.Repeat([]byte{0x1c}, 40)), "deep", 64},
 		{"footer longer than the file", []byte("PAR1\xff\xff\x00\x00PAR1"), "footer of 65535 bytes", 64},
+		{"footer of more than is read", footer(make([]byte, maxFooter+1)), "footer of 67108865 bytes", 64},
 		{"a long text for each of many rows", longTexts(t, 200, 1<<20), "far longer than the file", minBudget>>20 + 16},
 		{"many rows of nothing", manyRows(t), "1000000 rows in", 64},
 	} {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -339,6 +340,59 @@ func TestSameType(t *testing.T) {
 			if sameType(a, b) != (i == j) {
 				t.Errorf("%s and %s: %v", a, b, sameType(a, b))
 			}
+		}
+	}
+}
+
+// TestSharedValues: partition values are shared where they are equal, and nowhere else.
+func TestSharedValues(t *testing.T) {
+	long := strings.Repeat("x", maxValueSetKey)
+	s := valueSets{}
+	for _, c := range []map[string]*string{
+		{"p": ptr("1")}, {"p": ptr("2")}, {"p": nil}, {"p": ptr("")}, {"q": ptr("1")}, {"p": ptr("1"), "q": nil}, {"p": ptr(`1","q`)},
+		{"p": ptr(long + "1")}, {"p": ptr(long + "2")}, {"p": ptr(long), "q": ptr("1")}, {"p": ptr(long), "q": ptr("2")},
+	} {
+		for range 2 {
+			if d := cmp.Diff(c, s.share(maps.Clone(c))); d != "" {
+				t.Error(d)
+			}
+		}
+	}
+	for i := range 2 * maxValueSets {
+		s.share(map[string]*string{"p": ptr(strconv.Itoa(i))})
+	}
+	if len(s) > maxValueSets {
+		t.Errorf("%d are kept", len(s))
+	}
+}
+
+// TestClusteringOfMappedColumns: the domain has physical names, in either notation; what the schema lacks is no clustering.
+func TestClusteringOfMappedColumns(t *testing.T) {
+	mapped := func(logical, physical string, id int, typ string) string {
+		return fmt.Sprintf(`{"name":%q,"type":%s,"nullable":true,"metadata":{"delta.columnMapping.id":%d,"delta.columnMapping.physicalName":%q}}`, logical, typ, id, physical)
+	}
+	inner := `{"type":"struct","fields":[` + mapped("b", "col-2", 2, `"long"`) + `]}`
+	schema := `{"type":"struct","fields":[` + mapped("a", "col-1", 1, inner) + `,` + mapped("col-1", "col-3", 3, `"long"`) + `]}`
+	features := []string{featColumnMapping, featClustering, featDomains}
+	for domain, want := range map[string]string{
+		`{"clusteringColumns":[["col-1","col-2"],["col-3"]]}`: "[[a b] [col-1]] true",
+		`{"clusteringColumns":["col-3"]}`:                     "[[col-1]] true",
+		`{"clusteringColumns":[["a"]]}`:                       "[] false",
+		`{"clusteringColumns":[["col-3","col-2"]]}`:           "[] false",
+		`{"clusteringColumns":[]}`:                            "[] false",
+		`{`:                                                   "[] false",
+	} {
+		s, err := logOf(t, nil).Empty().With([]Action{
+			Protocol{MinReaderVersion: 3, MinWriterVersion: 7, ReaderFeatures: []string{featColumnMapping}, WriterFeatures: features},
+			Metadata{ID: "x", SchemaString: schema, Configuration: map[string]string{propMapping: "name"}},
+			DomainMetadata{Domain: clusteringDomain, Configuration: domain},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, ok := s.ClusteringColumns()
+		if got := fmt.Sprint(columns, ok); got != want {
+			t.Errorf("%s: %s, want %s", domain, got, want)
 		}
 	}
 }
