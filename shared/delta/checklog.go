@@ -98,11 +98,8 @@ func (c *logCheck) replay(ctx context.Context) error {
 		versions = append(versions, cp.version)
 	}
 	slices.Sort(versions)
-	var st *state // nil: not known
-	next, cps := versions[0], c.l.checkpoints
-	if next == 0 {
-		st = newState()
-	}
+	st := newState() // nil: not known
+	next, cps := int64(0), c.l.checkpoints
 	for _, v := range slices.Compact(versions) {
 		if err := ctx.Err(); err != nil {
 			return fault.New(fault.Unavailable, "check log of", c.t.prefix, "%w", err)

@@ -46,6 +46,18 @@ func TestCheckLog(t *testing.T) {
 			add := `{"add":{"path":"x","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}` + "\n"
 			return s.Put(ctx, at+commitFile(6), strings.NewReader(add+add), store.PutOptions{})
 		}, []string{commitFile(6) + ": adds \"x\" twice"}},
+		{"a commit adds and removes", func(s store.Store) error {
+			return s.Put(ctx, at+commitFile(6), strings.NewReader(`{"add":{"path":"x","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}`+"\n"+
+				`{"remove":{"path":"x","dataChange":true}}`), store.PutOptions{})
+		}, []string{commitFile(6) + ": adds and removes \"x\""}},
+		{"a commit removes and sets twice", func(s store.Store) error {
+			remove, txn, domain := `{"remove":{"path":"f0","dataChange":true}}`, `{"txn":{"appId":"a","version":1}}`, `{"domainMetadata":{"domain":"d","configuration":"","removed":false}}`
+			return s.Put(ctx, at+commitFile(6), strings.NewReader(strings.Join([]string{remove, txn, domain, remove, txn, domain}, "\n")), store.PutOptions{})
+		}, []string{commitFile(6) + ": removes \"f0\" twice", commitFile(6) + ": transaction of \"a\" twice", commitFile(6) + ": domain \"d\" twice"}},
+		{"the first commits are missing, and no checkpoint has them", func(s store.Store) error {
+			return errors.Join(s.Delete(ctx, at+commitFile(0)), s.Delete(ctx, at+commitFile(1)), s.Delete(ctx, at+"_last_checkpoint"),
+				s.Delete(ctx, at+fmt.Sprintf("%020d.checkpoint.parquet", 3)))
+		}, []string{commitFile(0) + ": commits 0 to 1 are missing"}},
 		{"a checkpoint is cut off", func(s store.Store) error {
 			return s.Put(ctx, at+fmt.Sprintf("%020d.checkpoint.parquet", 3), bytes.NewReader([]byte("PAR1")), store.PutOptions{})
 		}, []string{".checkpoint.parquet: "}},
