@@ -63,6 +63,7 @@ func layers() []layer {
 		{"statemachines", nil, "the definitions, for the binaries to carry"},
 		{"tools/oracle", nil, "other people's programs, for tests"},
 		{"tools/processtest", nil, "processes of their own, for tests"},
+		{"tools/servicetest", nil, "other people's services, for tests"},
 		{"sample", with(base[:1], []string{"shared/store"}), "data for a try-out"},
 
 		{"functions", with(base, tables, domain, []string{"functions/*"}), "the list of steps"},
