@@ -35,6 +35,9 @@ func answerOf(err error) answer {
 		return answer{}
 	}
 	a := answer{code: r.ErrorCode, status: r.StatusCode}
+	if a.code == "" {
+		a.code = http.StatusText(a.status) // a proxy's answer
+	}
 	if r.RawResponse == nil {
 		return a
 	}
@@ -87,8 +90,6 @@ func translate(ctx context.Context, name string, err error) error {
 		return give(fault.Throttled, "the vault asks for fewer requests; try again later")
 	case a.status >= http.StatusInternalServerError, a.status == http.StatusRequestTimeout:
 		return give(fault.Unavailable, "the same call may be repeated")
-	case a.status == http.StatusOK:
-		return refused(fault.Unavailable, name, "the answer cannot be read (HTTP %d)", a.status).WithHint("check what answers for the vault, a proxy perhaps")
 	}
 	return give(fault.InvalidInput, "the vault refuses the request; see its code")
 }
@@ -113,7 +114,7 @@ func unanswered(name string, err error) error {
 	case errors.As(err, &n):
 		return refused(fault.Unavailable, name, "%w", n).WithHint(hint)
 	}
-	return refused(fault.Unavailable, name, "the answer cannot be used").WithHint("check what answers for the vault, a proxy perhaps")
+	return refused(fault.Unavailable, name, "the answer cannot be read").WithHint("check what answers for the vault, a proxy perhaps")
 }
 
 // entraCode is the number of an error of Entra ID, which its documentation explains.

@@ -85,9 +85,9 @@ func TestRefusals(t *testing.T) {
 		{fakeAnswer{401, vaultError("Unauthorized", ""), nil}, fault.InvalidInput, "401", "tenant"},
 		{fakeAnswer{400, vaultError("BadParameter", ""), nil}, fault.InvalidInput, "BadParameter", "code"},
 		{fakeAnswer{429, vaultError("Throttled", ""), wait}, fault.Throttled, "Throttled", "later"},
-		{fakeAnswer{503, "<html>hunter2</html>", wait}, fault.Unavailable, "503", "repeated"},
-		{fakeAnswer{200, `{"value": "hunter2"`, nil}, fault.Unavailable, "", "proxy"},
-		{fakeAnswer{200, `{"value": ["hunter2"]}`, nil}, fault.Unavailable, "", "proxy"},
+		{fakeAnswer{503, "<html>hunter2</html>", wait}, fault.Unavailable, "Service Unavailable (HTTP 503)", "repeated"},
+		{fakeAnswer{200, `{"value": "hunter2"`, nil}, fault.Unavailable, "cannot be read", "proxy"},
+		{fakeAnswer{200, `{"value": ["hunter2"]}`, nil}, fault.Unavailable, "cannot be read", "proxy"},
 		{fakeAnswer{200, `{}`, nil}, fault.InvalidInput, "no value", "secret set"},
 	} {
 		f := newFakeAzure(t)

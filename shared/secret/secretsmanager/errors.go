@@ -3,6 +3,7 @@ package secretsmanager
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -120,11 +121,14 @@ func translate(ctx context.Context, name string, err error) error {
 func unreachable(name string, err error) error {
 	const hint = "check the region and the way to the service (in a VPC: an endpoint for secretsmanager); the same call may be repeated"
 	var u *url.Error
+	var n net.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return refused(fault.Unavailable, name, "no answer in %v", timeout).WithHint(hint)
 	case errors.As(err, &u):
 		return refused(fault.Unavailable, name, "%w", u.Err).WithHint(hint)
+	case errors.As(err, &n):
+		return refused(fault.Unavailable, name, "%w", n).WithHint(hint)
 	}
 	return refused(fault.Unavailable, name, "the service was not reached").WithHint(hint)
 }

@@ -87,7 +87,7 @@ func TestRefusals(t *testing.T) {
 		{fakeService{status: 200, body: `{"SecretString": {"hunter2": 1}}`}, fault.Unavailable, "cannot be read", "proxy", 1},
 		{fakeService{status: 200, body: `hunter2`}, fault.Unavailable, "cannot be read", "proxy", 1},
 		{fakeService{status: 403, body: `<html>hunter2</html>`}, fault.InvalidInput, "403", "", 1},
-		{fakeService{err: &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}}, fault.Unavailable, "", "region", 4},
+		{fakeService{err: &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}}, fault.Unavailable, "connection refused", "region", 4},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, err := secretsmanager.New(tt.fake.config()).Get(t.Context(), "shop/db")
@@ -167,5 +167,21 @@ func TestSignIn(t *testing.T) {
 	}
 	if len(f.seen) != 0 {
 		t.Error("a request without credentials")
+	}
+}
+
+// Nobody listens: the SDK's own HTTP client, on this machine's network.
+func TestUnreachable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint := "http://" + l.Addr().String()
+	l.Close()
+	cfg := (&fakeService{}).config()
+	cfg.HTTPClient, cfg.BaseEndpoint = nil, &endpoint
+	_, err = secretsmanager.New(cfg).Get(t.Context(), "db")
+	if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "refused") || !strings.Contains(fault.HintOf(err), "region") {
+		t.Errorf("%v, hint %q", err, fault.HintOf(err))
 	}
 }
