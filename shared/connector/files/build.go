@@ -7,9 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/lakestep/lakestep/shared/connector"
 )
@@ -45,39 +43,6 @@ func (b *builder) part(p connector.Part, f connector.PartFile) {
 	p.Files = []connector.PartFile{f}
 	b.page.Parts = append(b.page.Parts, p)
 }
-
-// columnNames makes the names of a file fit for a Delta table. What Parquet readers cannot stand (" ,;{}()=" and control characters) becomes
-// "_"; an empty name is column_N; one that begins with "_" (lakestep's own do) or is the engine's own gets an "x" before it; of names that
-// differ in case only, the later ones get a number behind.
-func columnNames(names []string) []string {
-	seen := map[string]bool{}
-	out := make([]string, len(names))
-	for i, n := range names {
-		n = strings.Map(func(r rune) rune {
-			if strings.ContainsRune(" ,;{}()=", r) || unicode.IsControl(r) {
-				return '_'
-			}
-			return r
-		}, strings.TrimSpace(n))
-		switch {
-		case n == "":
-			n = "column_" + strconv.Itoa(i+1)
-		case strings.HasPrefix(n, "_"):
-			n = "x" + n
-		case slices.Contains(engineColumns, strings.ToLower(n)):
-			n = "x_" + n
-		}
-		out[i] = n
-		for k := 2; seen[strings.ToLower(out[i])]; k++ {
-			out[i] = n + "_" + strconv.Itoa(k)
-		}
-		seen[strings.ToLower(out[i])] = true
-	}
-	return out
-}
-
-// engineColumns are columns that the SQL engine gives every file: a stored column of that name would hide them.
-var engineColumns = []string{"file_row_number", "file_index", "filename"}
 
 // bomReader drops a UTF-8 byte order mark.
 type bomReader struct {

@@ -71,7 +71,7 @@ func (c *csvFile) columns() ([]string, error) {
 			names[i] = "column_" + strconv.Itoa(i+1)
 		}
 	}
-	return columnNames(names), nil
+	return connector.ColumnNames(names), nil
 }
 
 // inspect reads the file once, and finds its header and what is to know about the rest.

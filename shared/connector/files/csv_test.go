@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/lakestep/lakestep/shared/connector/files"
+	"github.com/lakestep/lakestep/shared/connector"
 )
 
-func csvStream() files.Stream { return files.Stream{Path: "*.csv", Format: "csv"} }
+func csvStream() connector.Settings { return stream("path", "*.csv", "format", "csv") }
 
 // Each case is a file with the columns a,b,c, the rows that it holds and the lines that hold none.
 func TestCSVCases(t *testing.T) {
@@ -129,7 +129,7 @@ func TestCSVHeaders(t *testing.T) {
 
 func TestCSVWithoutHeader(t *testing.T) {
 	e := newEngine(t)
-	st := files.Stream{Path: "*.csv", Format: "csv", NoHeader: true, Delimiter: "|"}
+	st := stream("path", "*.csv", "format", "csv", "header", "false", "delimiter", "|")
 	for _, text := range []string{"1|2,\n3|4\n", "\ufeff1|2,\r\n3|4", "1|2,\n3|4\n5\n"} {
 		got := load(t, e, landing(t, "f.csv", text), st)
 		if want := [][]string{{"1", "2,"}, {"3", "4"}}; !slices.EqualFunc(got.rows, want, slices.Equal[[]string]) || fmt.Sprint(got.columns) != "[column_1 column_2]" {

@@ -41,9 +41,10 @@ type stream struct {
 var _ connector.Source = (*Source)(nil)
 
 // New makes a source of the store's files. A stream that makes no sense is an InvalidInput fault.
-func New(s store.Store, streams map[string]Stream) (*Source, error) {
+func New(s store.Store, cfg connector.Config) (*Source, error) {
 	src := &Source{store: s, streams: map[string]stream{}}
-	for name, st := range streams {
+	for name, settings := range cfg.Streams {
+		st := Stream{Path: settings.Text("path", ""), Format: settings.Text("format", ""), Delimiter: settings.Text("delimiter", ","), NoHeader: !settings.Bool("header", true)}
 		p, err := ParsePattern(st.Path)
 		if err != nil {
 			return nil, fault.New(fault.InvalidInput, "configure stream", name, "%w", err)
@@ -55,6 +56,9 @@ func New(s store.Store, streams map[string]Stream) (*Source, error) {
 	}
 	return src, nil
 }
+
+// Close has nothing to free: the store is the caller's.
+func (s *Source) Close() error { return nil }
 
 func (s *Source) stream(name string) (stream, error) {
 	st, ok := s.streams[name]
@@ -89,7 +93,7 @@ func (s *Source) each(ctx context.Context, st stream, seen connector.Position, y
 		if !ok {
 			continue
 		}
-		if old, ok := seen[o.Key]; ok && old.Size == o.Size && old.ETag == o.ETag {
+		if old, ok := seen.Items[o.Key]; ok && old.Size == o.Size && old.ETag == o.ETag {
 			continue
 		}
 		if !yield(connector.Item{Key: o.Key, Size: o.Size, ETag: o.ETag, Batch: batch}) {
@@ -99,25 +103,25 @@ func (s *Source) each(ctx context.Context, st stream, seen connector.Position, y
 	return nil
 }
 
-// Next reads the next files into dir, or in place where the store is this machine's.
-func (s *Source) Next(ctx context.Context, name string, seen connector.Position, dir string, limit connector.Limit) (connector.Page, error) {
-	st, err := s.stream(name)
+// Next reads the next files into r.Dir, or in place where the store is this machine's.
+func (s *Source) Next(ctx context.Context, r connector.Request) (connector.Page, error) {
+	st, err := s.stream(r.Stream)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	items, more, err := s.take(ctx, st, seen, limit)
+	items, more, err := s.take(ctx, st, r.Seen, r.Limit)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	b := builder{page: connector.Page{More: more, Verify: func(ctx context.Context) error { return s.verify(ctx, items) }}, stream: st, dir: dir}
+	b := builder{page: connector.Page{More: more, Verify: func(ctx context.Context) error { return s.verify(ctx, items) }}, stream: st, dir: r.Dir}
 	for i := range items {
 		it := &items[i]
-		path, err := s.fetch(ctx, it, filepath.Join(dir, "item-"+strconv.Itoa(i)))
+		path, err := s.fetch(ctx, it, filepath.Join(r.Dir, "item-"+strconv.Itoa(i)))
 		if err != nil {
 			return connector.Page{}, err
 		}
 		b.page.Items = append(b.page.Items, *it)
-		if old, ok := seen[it.Key]; ok && old.SHA256 == it.SHA256 {
+		if old, ok := r.Seen.Items[it.Key]; ok && old.SHA256 == it.SHA256 {
 			continue // only touched: the position learns the new etag, no row is read again
 		}
 		if err := b.add(ctx, path, *it); err != nil {
@@ -130,7 +134,7 @@ func (s *Source) Next(ctx context.Context, name string, seen connector.Position,
 func (s *Source) take(ctx context.Context, st stream, seen connector.Position, limit connector.Limit) (items []connector.Item, more bool, err error) {
 	var bytes int64
 	err = s.each(ctx, st, seen, func(it connector.Item) bool {
-		if len(items) > 0 && (len(items) >= limit.Items || bytes+it.Size > limit.Bytes) {
+		if full := limit.Items > 0 && len(items) >= limit.Items || limit.Bytes > 0 && bytes+it.Size > limit.Bytes; full && len(items) > 0 {
 			more = true
 			return false
 		}

@@ -53,16 +53,16 @@ func TestPattern(t *testing.T) {
 	}
 }
 
-func source(t *testing.T, s store.Store, st files.Stream) *files.Source {
+func source(t *testing.T, s store.Store, st connector.Settings) *files.Source {
 	t.Helper()
-	src, err := files.New(s, map[string]files.Stream{"s": st})
+	src, err := files.New(s, config(st))
 	must(t, err)
 	return src
 }
 
 func next(t *testing.T, src *files.Source, seen connector.Position, l connector.Limit) connector.Page {
 	t.Helper()
-	page, err := src.Next(t.Context(), "s", seen, t.TempDir(), l)
+	page, err := src.Next(t.Context(), connector.Request{Stream: "s", Seen: seen, Dir: t.TempDir(), Limit: l})
 	must(t, err)
 	return page
 }
@@ -93,14 +93,14 @@ func TestPages(t *testing.T) {
 		s, err := file.New(dir)
 		must(t, err)
 		src := source(t, s, csvStream())
-		seen := connector.Position{}
+		seen := position()
 		var pages [][]string
 		for more := true; more; {
 			page := next(t, src, seen, tt.limit)
 			more = page.More
 			pages = append(pages, keys(page))
 			for _, it := range page.Items {
-				seen[it.Key] = it
+				seen.Items[it.Key] = it
 			}
 		}
 		if fmt.Sprint(pages) != tt.pages {
@@ -122,8 +122,8 @@ func TestTouchedAndChanged(t *testing.T) {
 	must(t, err)
 	src := source(t, s, csvStream())
 	all := connector.Limit{Items: 9, Bytes: 1 << 30}
-	first := next(t, src, nil, all)
-	seen := connector.Position{"a.csv": first.Items[0]}
+	first := next(t, src, position(), all)
+	seen := position(first.Items...)
 
 	later := time.Now().Add(time.Hour)
 	must(t, os.Chtimes(path, later, later))
@@ -131,7 +131,7 @@ func TestTouchedAndChanged(t *testing.T) {
 	if len(touched.Items) != 1 || len(touched.Parts) != 0 || touched.Items[0].SHA256 != first.Items[0].SHA256 || touched.Items[0].ETag == first.Items[0].ETag {
 		t.Errorf("touched: %+v", touched)
 	}
-	seen["a.csv"] = touched.Items[0]
+	seen.Items["a.csv"] = touched.Items[0]
 	if page := next(t, src, seen, all); len(page.Items) != 0 {
 		t.Errorf("after touching: %v", keys(page))
 	}
@@ -153,7 +153,7 @@ func TestVerify(t *testing.T) {
 		write(t, filepath.Join(dir, "_other"), "a\n2\n")
 		s, err := file.New(dir)
 		must(t, err)
-		page := next(t, source(t, s, csvStream()), nil, connector.Limit{Items: 9, Bytes: 9})
+		page := next(t, source(t, s, csvStream()), position(), connector.Limit{Items: 9, Bytes: 9})
 		must(t, page.Verify(t.Context()))
 		must(t, change(filepath.Join(dir, "a.csv")))
 		if page.Verify(t.Context()) == nil {
@@ -179,7 +179,7 @@ func (g growing) List(ctx context.Context, prefix, after string) iter.Seq2[store
 func TestChangedBetweenListAndRead(t *testing.T) {
 	m := mem.New()
 	must(t, m.Put(t.Context(), "a.csv", strings.NewReader("a\n1\n"), store.PutOptions{}))
-	_, err := source(t, growing{m}, csvStream()).Next(t.Context(), "s", nil, t.TempDir(), connector.Limit{Items: 9, Bytes: 9})
+	_, err := source(t, growing{m}, csvStream()).Next(t.Context(), connector.Request{Stream: "s", Dir: t.TempDir(), Limit: connector.Limit{Items: 9, Bytes: 9}})
 	if fault.KindOf(err) != fault.Unavailable || fault.HintOf(err) == "" {
 		t.Errorf("error %v", err)
 	}
@@ -192,7 +192,7 @@ func TestRemoteStore(t *testing.T) {
 	for key, text := range map[string]string{"b1/a.csv": "a,b\n1,2\n", "b2/a.csv": "a,b\n3\n4,5\n", "b2/_a.csv": "a,b\n9,9\n"} {
 		must(t, m.Put(t.Context(), key, strings.NewReader(text), store.PutOptions{}))
 	}
-	page := next(t, source(t, m, files.Stream{Path: "{batch}/*.csv", Format: "csv"}), nil, connector.Limit{Items: 9, Bytes: 99})
+	page := next(t, source(t, m, stream("path", "{batch}/*.csv", "format", "csv")), position(), connector.Limit{Items: 9, Bytes: 99})
 	if got := keys(page); !slices.Equal(got, []string{"b1/a.csv", "b2/a.csv"}) || page.Items[1].Batch != "b2" {
 		t.Fatalf("items %+v", page.Items)
 	}
@@ -208,12 +208,12 @@ func TestRemoteStore(t *testing.T) {
 }
 
 func TestStreamsThatMakeNoSense(t *testing.T) {
-	for _, st := range []files.Stream{{Path: "*.csv", Format: "xml"}, {Path: "a//b", Format: "csv"}} {
-		if _, err := files.New(mem.New(), map[string]files.Stream{"s": st}); fault.KindOf(err) != fault.InvalidInput {
+	for _, st := range []connector.Settings{stream("path", "*.csv", "format", "xml"), stream("path", "a//b", "format", "csv")} {
+		if _, err := files.New(mem.New(), config(st)); fault.KindOf(err) != fault.InvalidInput {
 			t.Errorf("%+v: %v", st, err)
 		}
 	}
-	if _, err := source(t, mem.New(), csvStream()).Pending(t.Context(), "other", nil); fault.KindOf(err) != fault.InvalidInput {
+	if _, err := source(t, mem.New(), csvStream()).Pending(t.Context(), "other", position()); fault.KindOf(err) != fault.InvalidInput {
 		t.Errorf("another stream: %v", err)
 	}
 }
@@ -225,9 +225,9 @@ func TestCancelled(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, st := range []files.Stream{csvStream(), jsonStream()} {
-		if _, err := source(t, s, st).Next(ctx, "s", nil, t.TempDir(), connector.Limit{Items: 9, Bytes: 9}); err == nil {
-			t.Errorf("%s: read to the end", st.Format)
+	for _, st := range []connector.Settings{csvStream(), jsonStream()} {
+		if _, err := source(t, s, st).Next(ctx, connector.Request{Stream: "s", Dir: t.TempDir(), Limit: connector.Limit{Items: 9, Bytes: 9}}); err == nil {
+			t.Errorf("%s: read to the end", st.Text("format", ""))
 		}
 	}
 }

@@ -61,14 +61,37 @@ func write(t testing.TB, path, text string) {
 	must(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
+// stream is the settings of a stream, key by key.
+func stream(pairs ...string) connector.Settings {
+	out := connector.Settings{}
+	for i := 0; i < len(pairs); i += 2 {
+		out[pairs[i]] = connector.Setting{Text: pairs[i+1], At: "pipeline.yaml:1:1"}
+	}
+	return out
+}
+
+// config is a source with the one stream "s".
+func config(st connector.Settings) connector.Config {
+	return connector.Config{Pipeline: "p", Name: "files", At: "pipeline.yaml:1:1", Streams: map[string]connector.Settings{"s": st}}
+}
+
+// position is that of a stream of which these items were taken.
+func position(items ...connector.Item) connector.Position {
+	p := connector.Position{Items: map[string]connector.Item{}}
+	for _, it := range items {
+		p.Items[it.Key] = it
+	}
+	return p
+}
+
 // load takes all files of a folder as one page through the engine, as the bronze step does.
-func load(t testing.TB, e *engine.Engine, dir string, st files.Stream) loaded {
+func load(t testing.TB, e *engine.Engine, dir string, st connector.Settings) loaded {
 	t.Helper()
 	s, err := file.New(dir)
 	must(t, err)
-	src, err := files.New(s, map[string]files.Stream{"s": st})
+	src, err := files.New(s, config(st))
 	must(t, err)
-	page, err := src.Next(t.Context(), "s", nil, t.TempDir(), connector.Limit{Items: 1000, Bytes: 1 << 40})
+	page, err := src.Next(t.Context(), connector.Request{Stream: "s", Dir: t.TempDir(), Limit: connector.Limit{Items: 1000, Bytes: 1 << 40}})
 	must(t, err)
 	return read(t, e, page)
 }

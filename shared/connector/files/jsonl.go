@@ -35,7 +35,7 @@ func (b *builder) addJSONL(ctx context.Context, path string, it connector.Item) 
 	if out.rows == 0 {
 		return nil
 	}
-	columns := append([]string{lineColumn}, columnNames(c.columns)...)
+	columns := append([]string{lineColumn}, connector.ColumnNames(c.columns)...)
 	b.part(connector.Part{Columns: columns, EmptyText: true, LineBreaks: out.breaks}, connector.PartFile{Path: rows, Item: it, Rows: out.rows})
 	return nil
 }

@@ -11,10 +11,10 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/lakestep/lakestep/shared/connector/files"
+	"github.com/lakestep/lakestep/shared/connector"
 )
 
-func jsonStream() files.Stream { return files.Stream{Path: "*.jsonl", Format: "jsonl"} }
+func jsonStream() connector.Settings { return stream("path", "*.jsonl", "format", "jsonl") }
 
 func TestJSONLCases(t *testing.T) {
 	e := newEngine(t)
