@@ -26,15 +26,16 @@ import (
 type Deps struct {
 	Lake   *lake.Lake
 	Engine *engine.Engine
-	Open   func(context.Context, pipeline.Source) (connector.Source, error) // connects to a declared source
-	Limit  connector.Limit                                                  // of one page of a source
+	Open   func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error) // connects to a declared source
+	Limit  connector.Limit                                                                      // of one page of a source
+	Loaded func(table string, p connector.Progress)                                             // hears of a page on its way; may be nil
 }
 
 // All gives every step.
 func All(d Deps) step.Set {
 	return step.NewSet(
 		validate.New(validate.Options{Lake: d.Lake, Engine: d.Engine, Open: d.Open}),
-		bronze.New(bronze.Options{Lake: d.Lake, Engine: d.Engine, Open: d.Open, Limit: d.Limit}),
+		bronze.New(bronze.Options{Lake: d.Lake, Engine: d.Engine, Open: d.Open, Limit: d.Limit, Progress: d.Loaded}),
 		silver.New(d.Lake, d.Engine),
 		gold.New(d.Lake, d.Engine),
 		quality.New(d.Lake, d.Engine),

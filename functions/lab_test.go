@@ -134,16 +134,12 @@ func (s *site) program(o settings) *program {
 	p := &program{site: s, lake: lake.New(lake.Options{Store: o.wrap(s.store), Now: clock.Now, Version: "test",
 		NewAttempt: func() int64 { return life<<20 + attempts.Add(1) },
 		NewID:      func() string { return fmt.Sprintf("00000000-0000-4000-8000-%06d%06d", life, ids.Add(1)) }})}
-	open := func(_ context.Context, src pipeline.Source) (connector.Source, error) {
-		landing, err := file.New(src.Path)
+	open := func(_ context.Context, p *pipeline.Pipeline, src pipeline.Source) (connector.Source, error) {
+		landing, err := file.New(src.Settings.Text("path", ""))
 		if err != nil {
 			return nil, err
 		}
-		streams := map[string]files.Stream{}
-		for _, st := range src.Streams {
-			streams[st.Name] = files.Stream{Path: st.Path, Format: string(st.Format)}
-		}
-		return files.New(o.wrap(landing), streams)
+		return files.New(o.wrap(landing), src.Config(p.Name))
 	}
 	p.steps = functions.All(functions.Deps{Lake: p.lake, Engine: s.engine, Open: open, Limit: connector.Limit{Items: 1}})
 	if o.handler != nil {

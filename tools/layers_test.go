@@ -41,7 +41,7 @@ func layers() []layer {
 
 		{"shared/store/", with(base[:1], []string{"shared/store", "shared/store/internal/..."}), "an adapter knows its port, not other adapters"},
 		{"shared/secret/", with(base[:1], []string{"shared/secret"}), "an adapter knows its port, not other adapters"},
-		{"shared/connector/", with(base, []string{"shared/connector"}), "an adapter knows its port, not other adapters"},
+		{"shared/connector/", with(base, []string{"shared/connector", "shared/connector/internal/..."}), "an adapter knows its port, not other adapters"},
 
 		{"shared/delta", base, "the table format knows storage, and no engine"},
 		{"shared/asl", base, "the interpreter knows no lake"},
@@ -50,7 +50,7 @@ func layers() []layer {
 		{"shared/dml", with(base, []string{"shared/delta", "shared/engine"}), "rows change where the log and the engine meet"},
 		{"shared/maintenance", with(base, []string{"shared/delta", "shared/engine", "shared/dml"}), "any Delta table can be maintained, in a lake or not"},
 		{"shared/contract", with(base, []string{"shared/document"}), "a contract is a document"},
-		{"shared/pipeline", with(base, []string{"shared/contract", "shared/document"}), "a declaration is checked without data"},
+		{"shared/pipeline", with(base, []string{"shared/contract", "shared/document", "shared/connector"}), "a declaration is checked without data"},
 		{"shared/lake", with(base, tables, []string{"shared/maintenance"}), "what the steps share stands on tables and declarations"},
 		{"shared/lake/laketest", with(base, tables, []string{"shared/lake"}), "a lake for tests"},
 		{"shared/ledger", with(base, tables, []string{"shared/lake"}), "the record of runs is a table of the lake"},

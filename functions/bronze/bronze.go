@@ -33,6 +33,7 @@ type Output struct {
 	Bytes    int64  `json:"bytes"`
 	Read     int64  `json:"read"`
 	Accepted int64  `json:"accepted"`
+	Known    int64  `json:"known"` // rows that were read again and that the table had
 	Rejected int64  `json:"rejected"`
 	More     bool   `json:"more"`
 }
@@ -41,8 +42,11 @@ type Output struct {
 type Options struct {
 	Lake   *lake.Lake
 	Engine *engine.Engine
-	Open   func(context.Context, pipeline.Source) (connector.Source, error)
-	Limit  connector.Limit // of a page; zero fields: 1,000 items, 1 GiB
+	Open   func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error)
+	Limit  connector.Limit // of a page, where the stream does not say; zero: 1,000 items, 1 GiB
+
+	// Progress hears how far a page has come; nil: nobody looks.
+	Progress func(table string, p connector.Progress)
 }
 
 // New makes the step.
@@ -65,10 +69,11 @@ func (o Options) run(ctx context.Context, in Input) (Output, error) {
 	if !ok {
 		return Output{}, fault.New(fault.Internal, "load", in.Table, "stream %s is not declared", declare.Stream)
 	}
-	src, err := o.Open(ctx, source)
+	src, err := o.Open(ctx, p, source)
 	if err != nil {
 		return Output{}, err
 	}
+	defer src.Close()
 	table, err := o.Lake.Open(ctx, in.Table)
 	if err != nil {
 		return Output{}, err
@@ -85,20 +90,48 @@ func (o Options) run(ctx context.Context, in Input) (Output, error) {
 		return Output{}, err
 	}
 	defer session.Close()
-	dir := session.TempFile("page")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return Output{}, fault.New(fault.Internal, "load", in.Table, "%w", err)
-	}
-	page, err := src.Next(ctx, stream.Name, seen, dir, o.Limit)
+	r, err := o.request(in, stream, seen, session)
 	if err != nil {
 		return Output{}, err
 	}
-	if len(page.Items) == 0 {
-		return Output{Table: in.Table, Status: "unchanged", Version: table.Snap.Version()}, nil
+	page, err := src.Next(ctx, r)
+	if err != nil {
+		return Output{}, err
 	}
-	l := &loader{Options: o, in: in, declare: declare, table: table, session: session, dir: dir, attempt: o.Lake.NewAttempt(), at: o.Lake.Now()}
-	return l.load(ctx, page)
+	if page.Empty() {
+		return Output{Table: in.Table, Status: Unchanged, Version: table.Snap.Version()}, nil
+	}
+	l := &loader{Options: o, in: in, declare: declare, stream: stream, table: table, session: session, dir: r.Dir, attempt: o.Lake.NewAttempt(), at: o.Lake.Now()}
+	out, err := l.load(ctx, page)
+	if a, ok := src.(connector.Acknowledger); ok && err == nil && out.Status == Loaded && page.Cursor != nil {
+		err = a.Acknowledge(ctx, stream.Name, connector.Position{Cursor: page.Cursor})
+	}
+	return out, err
 }
+
+// request asks for the next page, its files in the session's folder.
+func (o Options) request(in Input, stream pipeline.Stream, seen connector.Position, session *engine.Session) (connector.Request, error) {
+	r := connector.Request{Stream: stream.Name, Seen: seen, Dir: session.TempFile("page"), Limit: o.Limit}
+	if stream.Limit.Rows > 0 {
+		r.Limit.Rows = stream.Limit.Rows
+	}
+	if stream.Limit.Bytes > 0 {
+		r.Limit.Bytes = stream.Limit.Bytes
+	}
+	if o.Progress != nil {
+		r.Progress = func(p connector.Progress) { o.Progress(in.Table, p) }
+	}
+	if err := os.Mkdir(r.Dir, 0o755); err != nil {
+		return r, fault.New(fault.Internal, "load", in.Table, "%w", err)
+	}
+	return r, nil
+}
+
+// The statuses of an Output.
+const (
+	Loaded    = "loaded"
+	Unchanged = "unchanged"
+)
 
 // load writes a page, decides on it and commits it.
 func (l *loader) load(ctx context.Context, page connector.Page) (Output, error) {
@@ -109,7 +142,7 @@ func (l *loader) load(ctx context.Context, page connector.Page) (Output, error) 
 	version, err := l.commit(ctx, d)
 	if fault.KindOf(err) == fault.Stale {
 		// Another invocation of this step came first. Look again: what it took is not new any more.
-		return Output{Table: l.in.Table, Status: "unchanged", Version: l.table.Snap.Version(), More: true}, nil
+		return Output{Table: l.in.Table, Status: Unchanged, Version: l.table.Snap.Version(), More: true}, nil
 	}
 	if err != nil {
 		return Output{}, err
@@ -117,8 +150,8 @@ func (l *loader) load(ctx context.Context, page connector.Page) (Output, error) 
 	if l.table, err = l.Lake.Open(ctx, l.in.Table); err != nil {
 		return Output{}, err
 	}
-	out := Output{Table: l.in.Table, Status: "loaded", Version: version, Items: len(page.Items), More: page.More,
-		Read: d.Counts.Read, Accepted: d.Counts.Accepted, Rejected: d.Counts.Quarantined}
+	out := Output{Table: l.in.Table, Status: Loaded, Version: version, Items: len(page.Items), More: page.More,
+		Read: d.Counts.Read, Accepted: d.Counts.Accepted, Known: d.Counts.Stale, Rejected: d.Counts.Quarantined}
 	for _, it := range page.Items {
 		out.Bytes += it.Size
 	}
@@ -126,8 +159,8 @@ func (l *loader) load(ctx context.Context, page connector.Page) (Output, error) 
 }
 
 func (l *loader) commit(ctx context.Context, d *lake.Decision) (int64, error) {
-	if len(l.schema.Fields) == 0 { // nothing but rejected lines so far: the table needs some columns to exist
-		l.schema.Fields = append(textFields(l.declare.Columns), metaFields()...)
+	if err := l.grow(nil); err != nil { // nothing but rejected lines, or no rows, so far: the table needs some columns to exist
+		return 0, err
 	}
 	if err := l.table.Save(ctx, d); err != nil {
 		return 0, err

@@ -73,14 +73,12 @@ func newRig(t testing.TB, limit connector.Limit) *rig {
 		NewAttempt: func() int64 { return attempts.Add(1) }, NewID: uuid.NewString, Version: "test"})
 	r.digest, err = r.lake.Pin(t.Context(), pipeline.Bundle{Root: "pipeline.yaml", Files: map[string]string{"pipeline.yaml": declared}})
 	must(t, err)
-	r.step = bronze.New(bronze.Options{Lake: r.lake, Engine: e, Limit: limit, Open: func(context.Context, pipeline.Source) (connector.Source, error) {
+	r.step = bronze.New(bronze.Options{Lake: r.lake, Engine: e, Limit: limit, Open: func(_ context.Context, p *pipeline.Pipeline, src pipeline.Source) (connector.Source, error) {
 		in, err := file.New(r.landing)
 		if err != nil {
 			return nil, err
 		}
-		return files.New(in, map[string]files.Stream{
-			"csv": {Path: "{batch}/*.csv", Format: "csv"}, "flat": {Path: "*.csv", Format: "csv"}, "jsonl": {Path: "{batch}/*.jsonl", Format: "jsonl"},
-		})
+		return files.New(in, src.Config(p.Name))
 	}})
 	return r
 }
@@ -158,7 +156,7 @@ func (r *rig) equal(what, got, want string) {
 func TestColumnsEvolve(t *testing.T) {
 	r := newRig(t, connector.Limit{})
 	r.land("b1/a.csv", "id,name\n1,x\n")
-	r.equal("first", fmt.Sprintf("%+v", r.all("bronze.csv")), "{Table: Status: Version:0 Items:1 Bytes:0 Read:1 Accepted:1 Rejected:0 More:false}")
+	r.equal("first", fmt.Sprintf("%+v", r.all("bronze.csv")), "{Table: Status: Version:0 Items:1 Bytes:0 Read:1 Accepted:1 Known:0 Rejected:0 More:false}")
 	r.land("b2/a.csv", "ID,new\n2,n\n")        // another spelling, a new column, a missing one
 	r.land("b2/b.csv", "new,id,name\nm,3,z\n") // another order
 	r.all("bronze.csv")
@@ -313,8 +311,8 @@ func TestManyPages(t *testing.T) {
 	must(t, err)
 	seen, err := table.Seen(t.Context())
 	must(t, err)
-	if len(seen) != n || table.Decision.Depth != n-101 {
-		t.Errorf("%d files known, depth %d", len(seen), table.Decision.Depth)
+	if len(seen.Items) != n || table.Decision.Depth != n-101 {
+		t.Errorf("%d files known, depth %d", len(seen.Items), table.Decision.Depth)
 	}
 	if out := r.all("bronze.csv"); out.Items != 0 {
 		t.Errorf("again: %+v", out)
@@ -333,7 +331,7 @@ func TestTheEngineIsHeldToTheCount(t *testing.T) {
 	must(t, os.WriteFile(path, []byte("1\n2\n"), 0o644))
 	item := connector.Item{Key: "x", Size: 4, ETag: "1", SHA256: "1"}
 	for _, rows := range []int64{1, 2, 3} {
-		s := bronze.New(bronze.Options{Lake: r.lake, Engine: r.engine, Open: func(context.Context, pipeline.Source) (connector.Source, error) {
+		s := bronze.New(bronze.Options{Lake: r.lake, Engine: r.engine, Open: func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error) {
 			return fixed{connector.Page{Items: []connector.Item{item}, Parts: []connector.Part{{Columns: []string{"a"}, Files: []connector.PartFile{{Path: path, Item: item, Rows: rows}}}}}}, nil
 		}})
 		in, err := json.Marshal(bronze.Input{Run: "r", Bundle: r.digest, Table: "bronze.csv"})
@@ -357,6 +355,6 @@ func (f fixed) Pending(context.Context, string, connector.Position) (connector.B
 	return connector.Backlog{}, nil
 }
 
-func (f fixed) Next(context.Context, string, connector.Position, string, connector.Limit) (connector.Page, error) {
-	return f.page, nil
-}
+func (f fixed) Next(context.Context, connector.Request) (connector.Page, error) { return f.page, nil }
+
+func (f fixed) Close() error { return nil }

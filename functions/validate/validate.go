@@ -39,7 +39,7 @@ type Output struct {
 type Options struct {
 	Lake   *lake.Lake
 	Engine *engine.Engine
-	Open   func(context.Context, pipeline.Source) (connector.Source, error)
+	Open   func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error)
 }
 
 // New makes the step.
@@ -160,10 +160,11 @@ func (o Options) landed(ctx context.Context, p *pipeline.Pipeline, t *pipeline.T
 	if !ok {
 		return false, fault.New(fault.Internal, "plan", t.FullName(), "stream %s is not declared", t.Stream)
 	}
-	src, err := o.Open(ctx, source)
+	src, err := o.Open(ctx, p, source)
 	if err != nil {
 		return false, err
 	}
+	defer src.Close()
 	table, err := o.Lake.Open(ctx, t.FullName())
 	if err != nil {
 		return false, err

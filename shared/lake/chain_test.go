@@ -43,7 +43,7 @@ func TestLongChain(t *testing.T) {
 	const table, batches, first = "bronze.events", 260, 105
 	objects := mem.New()
 	lab := laketest.New(t, func(string) (store.Store, error) { return objects, nil })
-	want := connector.Position{}
+	want := map[string]connector.Item{}
 	runs := map[string]int64{}
 	segments := 0
 	for i := range batches {
@@ -74,7 +74,7 @@ func TestLongChain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, seen); diff != "" {
+			if diff := cmp.Diff(want, seen.Items); diff != "" {
 				t.Fatalf("seen after %d batches, want -, got +\n%s", i+1, diff)
 			}
 			if got := ofRun(t, at, run); got != runs[run] {

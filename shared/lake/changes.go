@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -194,6 +195,9 @@ func (e *Decision) covers(d *Decision) bool {
 		return true
 	}
 	if e.ReadVersion < d.ReadVersion || e.Model != d.Model {
+		return false
+	}
+	if d.Cursor != nil && !bytes.Equal(e.Cursor, d.Cursor) {
 		return false
 	}
 	for name, in := range d.Inputs {

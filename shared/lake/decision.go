@@ -30,6 +30,7 @@ type Decision struct {
 	ReadVersion int64             `json:"read_version"`     // of the table, on which the decision was made; -1: there was none
 	Inputs      map[string]Input  `json:"inputs,omitempty"` // tables read, by full name
 	Items       []connector.Item  `json:"items,omitempty"`  // of the source: what this batch took
+	Cursor      json.RawMessage   `json:"cursor,omitempty"` // of a source without items: its position after this batch
 	Older       []Segment         `json:"older,omitempty"`  // at depth 0: what all decisions before took, newest first
 	Kind        string            `json:"kind,omitempty"`   // materialization and key, which a table keeps
 	Model       string            `json:"model,omitempty"`  // digest of the SQL and the rules that were applied

@@ -78,9 +78,20 @@ func (t *Table) put(ctx context.Context, key string, doc any) (digest string, er
 	return hex.EncodeToString(sum[:]), t.lake.Store.Put(ctx, t.Delta.Prefix()+"/"+key, bytes.NewReader(raw), store.PutOptions{IfAbsent: true})
 }
 
-// Seen gives the items that the table's decisions took from their source, each at its newest.
+// Seen gives how far the table has read its source: the newest decision's cursor, or the items that all its decisions took, each at its newest.
 func (t *Table) Seen(ctx context.Context) (connector.Position, error) {
-	seen := connector.Position{}
+	if t.Decision == nil {
+		return connector.Position{}, nil
+	}
+	if t.Decision.Cursor != nil {
+		return connector.Position{Cursor: t.Decision.Cursor}, nil
+	}
+	items, err := t.seenItems(ctx)
+	return connector.Position{Items: items}, err
+}
+
+func (t *Table) seenItems(ctx context.Context) (map[string]connector.Item, error) {
+	seen := map[string]connector.Item{}
 	learn := func(items []connector.Item) {
 		for _, it := range items {
 			if _, newer := seen[it.Key]; !newer {

@@ -93,7 +93,7 @@ func removesRows(c delta.Commit) bool {
 func (t *Table) Next(run string, attempt int64) *Decision {
 	d := &Decision{Format: format, Table: t.Name, Attempt: attempt, Run: run, ReadVersion: t.Snap.Version(), Inputs: map[string]Input{}}
 	if t.Decision != nil {
-		d.Refused = t.Decision.Refused.pointer()
+		d.Refused, d.Cursor = t.Decision.Refused.pointer(), t.Decision.Cursor
 	}
 	return d
 }

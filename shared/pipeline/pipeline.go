@@ -9,6 +9,7 @@ package pipeline
 import (
 	"slices"
 
+	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/contract"
 	"github.com/lakestep/lakestep/shared/document"
 )
@@ -77,29 +78,35 @@ type Pipeline struct {
 // Source is a place that data comes from.
 type Source struct {
 	Name      string
-	Connector string // "files"
-	Path      string // folder or URL that the streams' paths are relative to
+	Connector string // one of connectors()
+	Settings  connector.Settings
 	Streams   []Stream
 	Pos       Position
 }
 
-// Format is the format of a stream's files.
-type Format string
-
-// The formats.
-const (
-	CSV   Format = "csv"   // RFC 4180
-	JSONL Format = "jsonl" // one JSON object a line
-)
+// Config is what a source's connector is given; secrets stay references until the composition root adds the way to them.
+func (s Source) Config(pipeline string) connector.Config {
+	c := connector.Config{Pipeline: pipeline, Name: s.Name, At: s.Pos.String(), Settings: s.Settings, Streams: map[string]connector.Settings{}}
+	for _, st := range s.Streams {
+		c.Streams[st.Name] = st.Settings
+	}
+	return c
+}
 
 // Stream is one kind of record of a source.
 type Stream struct {
-	Name      string
-	Path      string // glob under the source's path: * and ? within a segment, {batch} as a whole segment
-	Format    Format
-	Delimiter string // CSV: one character, "," by default
-	Header    bool   // CSV: the first line names the columns; true by default
-	Pos       Position
+	Name     string
+	Settings connector.Settings
+	Contract SchemaContract
+	Limit    connector.Limit // of a page; zero fields: the host's
+	Added    []Column        // that the connector adds to every row
+	Pos      Position
+}
+
+// Column is a column of a raw table, and its type in Delta's words.
+type Column struct {
+	Name string
+	Type string
 }
 
 // Table is a table of the lake and how it is made.
@@ -109,7 +116,7 @@ type Table struct {
 	Description    string
 	Materialized   Materialization
 	Stream         string   // bronze: "landing.orders"
-	Columns        []string // bronze: those that the table begins with, in this order; more come as files bring them
+	Columns        []Column // bronze: those that the table begins with, in this order; more come as the source brings them
 	Model          *Model   // silver and gold
 	UniqueKey      []string
 	SequenceBy     string // merge, scd2: the column whose greatest value is the newest row of a key

@@ -42,7 +42,7 @@ func TestRetail(t *testing.T) {
 	if diff := cmp.Diff(strings.Fields("gold.dim_customers gold.dim_products silver.cleaned_orders"), fact.Inputs); diff != "" {
 		t.Error("inputs", diff)
 	}
-	if src, s, ok := p.Stream("landing.orders"); !ok || src.Path != "landing/retail" || s.Path != "{batch}/orders/*.csv" || !s.Header || s.Delimiter != "," {
+	if src, s, ok := p.Stream("landing.orders"); !ok || src.Settings.Text("path", "") != "landing/retail" || s.Settings.Text("path", "") != "{batch}/orders/*.csv" || s.Settings.Text("format", "") != "csv" {
 		t.Errorf("stream %+v of %+v", s, src)
 	}
 }

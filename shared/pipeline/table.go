@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lakestep/lakestep/shared/contract"
@@ -43,18 +45,60 @@ func (l *loader) bronze(t *Table, n *document.Node) {
 	if _, _, ok := l.p.Stream(t.Stream); !ok && t.Stream != "" {
 		l.Add(f.Pos("stream"), document.DidYouMean(t.Stream, l.streamNames()), "there is no stream %q under sources", t.Stream)
 	}
-	t.Columns = f.Strings("columns")
+	l.rawColumns(f, t)
+}
+
+// rawColumns reads the columns that a raw table begins with: a list of names, of texts, or a mapping of names to types.
+func (l *loader) rawColumns(f document.Fields, t *Table) {
+	n := f.Node("columns")
+	if n != nil && n.Kind == document.Mapping {
+		for _, m := range n.Members {
+			typ, ok := columnType(m.Value.Text)
+			if !ok {
+				l.Add(m.Value.Pos, "string, bigint, integer, double, boolean, date, timestamp, decimal(p,s), binary, or array<one of these>", "column %q cannot have the type %q", m.Key, m.Value.Text)
+			}
+			t.Columns = append(t.Columns, Column{m.Key, typ})
+		}
+	} else {
+		for _, name := range f.Strings("columns") {
+			t.Columns = append(t.Columns, Column{name, "string"})
+		}
+	}
 	seen := map[string]bool{}
 	for _, c := range t.Columns {
 		// Headers are other people's names: only what Delta refuses in a column name is refused.
-		if strings.ContainsAny(c, " ,;{}()\n\t=") || strings.HasPrefix(c, "_") {
-			l.Add(f.Pos("columns"), "no spaces, none of ,;{}()= and no _ at the beginning", "the column name %q is not allowed", c)
+		if strings.ContainsAny(c.Name, " ,;{}()\n\t=") || strings.HasPrefix(c.Name, "_") {
+			l.Add(f.Pos("columns"), "no spaces, none of ,;{}()= and no _ at the beginning", "the column name %q is not allowed", c.Name)
 		}
-		if seen[strings.ToLower(c)] {
-			l.Add(f.Pos("columns"), "", "column %q stands twice", c)
+		if seen[strings.ToLower(c.Name)] {
+			l.Add(f.Pos("columns"), "", "column %q stands twice", c.Name)
 		}
-		seen[strings.ToLower(c)] = true
+		seen[strings.ToLower(c.Name)] = true
 	}
+}
+
+var (
+	decimalType = regexp.MustCompile(`^decimal\((\d{1,2}),\s*(\d{1,2})\)$`)
+	arrayType   = regexp.MustCompile(`^array<(.+)>$`)
+	sqlTypes    = map[string]string{"bigint": "long", "int": "integer", "smallint": "short", "tinyint": "byte", "real": "float", "text": "string", "varchar": "string"}
+)
+
+// columnType gives a type in Delta's words, which may also be SQL's.
+func columnType(text string) (string, bool) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	if alias, ok := sqlTypes[text]; ok {
+		return alias, true
+	}
+	if m := decimalType.FindStringSubmatch(text); m != nil {
+		p, _ := strconv.Atoi(m[1])
+		s, _ := strconv.Atoi(m[2])
+		return "decimal(" + m[1] + "," + m[2] + ")", p >= 1 && p <= 38 && s <= p
+	}
+	if m := arrayType.FindStringSubmatch(text); m != nil {
+		element, ok := columnType(m[1])
+		return "array<" + element + ">", ok && !strings.HasPrefix(element, "array")
+	}
+	return text, slices.Contains([]string{"string", "long", "integer", "short", "byte", "float", "double", "boolean", "binary", "date", "timestamp"}, text)
 }
 
 func (l *loader) streamNames() []string {

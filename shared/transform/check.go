@@ -7,6 +7,7 @@ import (
 
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/materialize"
 	"github.com/lakestep/lakestep/shared/pipeline"
 )
@@ -24,8 +25,9 @@ func Check(ctx context.Context, e *engine.Engine, p *pipeline.Pipeline) (Checked
 	schemas := map[string]delta.Schema{}
 	for _, t := range p.Tables {
 		if t.Layer == pipeline.Bronze {
+			_, stream, _ := p.Stream(t.Stream)
 			if len(t.Columns) > 0 {
-				schemas[t.FullName()] = RawSchema(t.Columns)
+				schemas[t.FullName()] = delta.Schema{Fields: append(lake.RawColumns(t, stream), lake.OwnColumns()...)}
 			}
 			continue
 		}
@@ -47,19 +49,6 @@ func Check(ctx context.Context, e *engine.Engine, p *pipeline.Pipeline) (Checked
 		schemas[t.FullName()] = schema
 	}
 	return out, nil
-}
-
-// RawSchema is the schema of a raw table: texts, and lakestep's own columns.
-func RawSchema(columns []string) delta.Schema {
-	var s delta.Schema
-	for _, c := range append(append([]string{}, columns...), "_source_file", "_ingested_at", "_batch_id") {
-		typ := delta.String
-		if c == "_ingested_at" {
-			typ = delta.Timestamp
-		}
-		s.Fields = append(s.Fields, delta.Field{Name: c, Type: typ, Nullable: true})
-	}
-	return s
 }
 
 func checkTable(ctx context.Context, e *engine.Engine, t *pipeline.Table, schemas map[string]delta.Schema) (delta.Schema, error) {

@@ -84,10 +84,11 @@ func (o *runOptions) plan(ctx context.Context, s streams, where place, b pipelin
 func (o *runOptions) planBronze(ctx context.Context, l *lake.Lake, p *pipeline.Pipeline, t *pipeline.Table) (planned, error) {
 	row := planned{Table: t.FullName(), Why: "nothing is new"}
 	source, stream, _ := p.Stream(t.Stream)
-	src, err := openSource(ctx, source)
+	src, err := openSource(ctx, p, source)
 	if err != nil {
 		return row, err
 	}
+	defer src.Close()
 	table, err := l.Open(ctx, t.FullName())
 	if err != nil {
 		return row, err
@@ -98,7 +99,7 @@ func (o *runOptions) planBronze(ctx context.Context, l *lake.Lake, p *pipeline.P
 	}
 	backlog, err := src.Pending(ctx, stream.Name, seen)
 	if backlog.Items > 0 {
-		row.Work, row.Items, row.Bytes, row.Why = true, backlog.Items, backlog.Bytes, "files landed"
+		row.Work, row.Items, row.Bytes, row.Why = true, backlog.Items, backlog.Bytes, "the source has more"
 	}
 	return row, err
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/lakestep/lakestep/functions"
 	"github.com/lakestep/lakestep/shared/connector"
-	"github.com/lakestep/lakestep/shared/connector/files"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -155,31 +154,6 @@ func defaultMemoryMB() int {
 // steps are the medallion's, on a lake.
 func steps(l *lake.Lake, e *engine.Engine, limit connector.Limit) step.Set {
 	return functions.All(functions.Deps{Lake: l, Engine: e, Open: openSource, Limit: limit})
-}
-
-// openSource is the registry of connectors.
-func openSource(ctx context.Context, src pipeline.Source) (connector.Source, error) {
-	switch src.Connector {
-	case "files":
-		return openFiles(ctx, src)
-	}
-	return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no connector %q", src.Connector).WithHint("connectors: files")
-}
-
-func openFiles(ctx context.Context, src pipeline.Source) (connector.Source, error) {
-	if info, err := os.Stat(src.Path); !isURL(src.Path) && (err != nil || !info.IsDir()) {
-		return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no folder %s", src.Path).
-			WithHint("make it, or name another one (%s)", src.Pos)
-	}
-	s, err := openStore(ctx, src.Path)
-	if err != nil {
-		return nil, err
-	}
-	streams := map[string]files.Stream{}
-	for _, st := range src.Streams {
-		streams[st.Name] = files.Stream{Path: st.Path, Format: string(st.Format), Delimiter: st.Delimiter, NoHeader: !st.Header}
-	}
-	return files.New(s, streams)
 }
 
 // newRun names a run: sortable by time, and unlike any other.
