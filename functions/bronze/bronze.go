@@ -7,6 +7,7 @@ package bronze
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/delta"
@@ -81,7 +82,7 @@ func (o Options) run(ctx context.Context, in Input) (Output, error) {
 	if err := o.Lake.Forward(ctx, table); err != nil {
 		return Output{}, err
 	}
-	seen, err := table.Seen(ctx)
+	seen, again, err := o.position(ctx, in, table)
 	if err != nil {
 		return Output{}, err
 	}
@@ -94,19 +95,52 @@ func (o Options) run(ctx context.Context, in Input) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
+	r.Refresh, r.Window = again.fresh, again.window
 	page, err := src.Next(ctx, r)
 	if err != nil {
 		return Output{}, err
 	}
-	if page.Empty() {
+	if page.Empty() && !again.first {
 		return Output{Table: in.Table, Status: Unchanged, Version: table.Snap.Version()}, nil
 	}
-	l := &loader{Options: o, in: in, declare: declare, stream: stream, table: table, session: session, dir: r.Dir, attempt: o.Lake.NewAttempt(), at: o.Lake.Now()}
+	l := &loader{Options: o, in: in, declare: declare, stream: stream, again: again, table: table, session: session, dir: r.Dir, attempt: o.Lake.NewAttempt(), at: o.Lake.Now()}
 	out, err := l.load(ctx, page)
 	if a, ok := src.(connector.Acknowledger); ok && err == nil && out.Status == Loaded && page.Cursor != nil {
 		err = a.Acknowledge(ctx, stream.Name, connector.Position{Cursor: page.Cursor})
 	}
 	return out, err
+}
+
+// again is what an operator wants read once more in this run.
+type again struct {
+	first  bool // it has not been yet
+	fresh  bool // from the beginning
+	window *connector.Window
+}
+
+// position is from where the table reads on. What is to be read again begins with the first decision that the table makes in the run.
+func (o Options) position(ctx context.Context, in Input, table *lake.Table) (connector.Position, again, error) {
+	var a again
+	over, err := o.Lake.Overrides(ctx, in.Run)
+	if err != nil {
+		return connector.Position{}, a, err
+	}
+	if over.Again(in.Table) {
+		made, err := table.OfRun(ctx, in.Run)
+		if err != nil {
+			return connector.Position{}, a, err
+		}
+		a.first = !slices.ContainsFunc(made, func(d *lake.Decision) bool { return d.Again })
+	}
+	if a.first && slices.Contains(over.Refresh, in.Table) {
+		a.fresh = true
+		return connector.Position{}, a, nil
+	}
+	if w, ok := over.Backfill[in.Table]; ok && a.first {
+		a.window = &w
+	}
+	seen, err := table.Seen(ctx)
+	return seen, a, err
 }
 
 // request asks for the next page, its files in the session's folder.
@@ -150,7 +184,7 @@ func (l *loader) load(ctx context.Context, page connector.Page) (Output, error) 
 	if l.table, err = l.Lake.Open(ctx, l.in.Table); err != nil {
 		return Output{}, err
 	}
-	out := Output{Table: l.in.Table, Status: Loaded, Version: version, Items: len(page.Items), More: page.More,
+	out := Output{Table: l.in.Table, Status: Loaded, Version: version, Items: len(page.Items), More: page.More || l.again.window != nil,
 		Read: d.Counts.Read, Accepted: d.Counts.Accepted, Known: d.Counts.Stale, Rejected: d.Counts.Quarantined}
 	for _, it := range page.Items {
 		out.Bytes += it.Size

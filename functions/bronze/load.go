@@ -22,6 +22,7 @@ type loader struct {
 	in       Input
 	declare  *pipeline.Table
 	stream   pipeline.Stream
+	again    again
 	table    *lake.Table
 	session  *engine.Session
 	dir      string
@@ -60,7 +61,10 @@ func (l *loader) write(ctx context.Context, page connector.Page) (*lake.Decision
 // decide says what became of the page's rows.
 func (l *loader) decide(ctx context.Context, page connector.Page) (*lake.Decision, error) {
 	d := l.table.Next(l.in.Run, l.attempt)
-	d.Items = page.Items
+	d.Items, d.Again, d.Fresh = page.Items, l.again.first, l.again.fresh
+	if d.Fresh {
+		d.Cursor = nil
+	}
 	if page.Cursor != nil {
 		d.Cursor = page.Cursor
 	}

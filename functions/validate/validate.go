@@ -5,6 +5,7 @@ package validate
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/lakestep/lakestep/shared/connector"
@@ -60,11 +61,11 @@ func (o Options) run(ctx context.Context, in Input) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	pending, err := o.pending(ctx, p)
+	pending, err := o.pending(ctx, p, overrides)
 	if err != nil {
 		return Output{}, err
 	}
-	for _, name := range append(overrides.Waive, overrides.RefuseBatch...) {
+	for _, name := range slices.Concat(overrides.Waive, overrides.RefuseBatch, overrides.Refresh, slices.Collect(maps.Keys(overrides.Backfill))) {
 		pending[name] = true
 	}
 	out := Output{Run: in.Run, Bundle: in.Bundle, Nothing: len(pending) == 0, Sources: []string{}, Silver: [][]string{}, Gold: [][]string{}}
@@ -117,6 +118,11 @@ func (o Options) overrides(ctx context.Context, p *pipeline.Pipeline, in Input) 
 	if err := json.Unmarshal(in.Trigger.Input, &over); err != nil {
 		return over, fault.New(fault.InvalidInput, "read", "trigger", "%w", err)
 	}
+	for _, name := range slices.Concat(over.Refresh, slices.Collect(maps.Keys(over.Backfill))) {
+		if t, ok := p.Table(name); !ok || t.Layer != pipeline.Bronze {
+			return over, fault.New(fault.InvalidInput, "read again", name, "pipeline %s has no bronze table of this name", p.Name)
+		}
+	}
 	for _, name := range slices.Concat(over.Waive, over.RefuseBatch) {
 		t, ok := p.Table(name)
 		if !ok || t.Layer == pipeline.Bronze {
@@ -134,15 +140,18 @@ func (o Options) overrides(ctx context.Context, p *pipeline.Pipeline, in Input) 
 }
 
 // pending tells which tables have something to take in: their own inputs moved, or a table before them is pending.
-func (o Options) pending(ctx context.Context, p *pipeline.Pipeline) (map[string]bool, error) {
+func (o Options) pending(ctx context.Context, p *pipeline.Pipeline, over lake.Overrides) (map[string]bool, error) {
 	pending := map[string]bool{}
 	runner := &transform.Runner{Lake: o.Lake, Engine: o.Engine}
 	for _, t := range p.Tables {
 		var work bool
 		var err error
-		if t.Layer == pipeline.Bronze {
+		switch {
+		case slices.Contains(over.Refresh, t.FullName()): // its position does not count, and may be lost
+			work = true
+		case t.Layer == pipeline.Bronze:
 			work, err = o.landed(ctx, p, t)
-		} else {
+		default:
 			work, err = runner.Pending(ctx, p, t)
 		}
 		if err != nil {

@@ -64,6 +64,7 @@ type Backlog struct {
 type Request struct {
 	Stream   string
 	Seen     Position
+	Refresh  bool   // Seen is the beginning by an operator's word, and the table has rows: the first page of a full refresh
 	Dir      string // of the local files that the page needs: the caller's, who removes it
 	Limit    Limit
 	Window   *Window        // what to read again, whatever the position, which does not move; nil: what is new

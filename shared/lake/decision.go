@@ -31,6 +31,8 @@ type Decision struct {
 	Inputs      map[string]Input  `json:"inputs,omitempty"` // tables read, by full name
 	Items       []connector.Item  `json:"items,omitempty"`  // of the source: what this batch took
 	Cursor      json.RawMessage   `json:"cursor,omitempty"` // of a source without items: its position after this batch
+	Again       bool              `json:"again,omitempty"`  // the batch was read again by an operator's word, its first one in this run
+	Fresh       bool              `json:"fresh,omitempty"`  // and the position began anew with it: what was taken before does not count
 	Older       []Segment         `json:"older,omitempty"`  // at depth 0: what all decisions before took, newest first
 	Kind        string            `json:"kind,omitempty"`   // materialization and key, which a table keeps
 	Model       string            `json:"model,omitempty"`  // digest of the SQL and the rules that were applied

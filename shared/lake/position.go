@@ -32,6 +32,9 @@ func (t *Table) Save(ctx context.Context, d *Decision) error {
 	if prev := t.Decision; prev != nil {
 		d.Parent, d.Depth = prev.Attempt, prev.Depth+1
 	}
+	if d.Fresh {
+		d.Depth = 0
+	}
 	if d.Depth == maxDepth {
 		if err := t.consolidate(ctx, d); err != nil {
 			return err

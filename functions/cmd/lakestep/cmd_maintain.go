@@ -80,7 +80,7 @@ func (o *maintainOptions) run(ctx context.Context, s streams) error {
 	display := newProgress(s)
 	// Beside the journals of runs: `run --resume` must not take one of these for the last.
 	runner, err := local.New(local.Options{Definition: statemachines.Maintenance(), File: "maintenance.asl.json", Dir: filepath.Join(where.Local, "_lakestep", "journals", "maintenance"),
-		Steps: steps(l, e, connector.Limit{}), MaxParallel: 1, Clock: local.WallClock{}, Observe: display.observe})
+		Steps: steps(l, e, connector.Limit{}, nil), MaxParallel: 1, Clock: local.WallClock{}, Observe: display.observe})
 	if err != nil {
 		return err
 	}

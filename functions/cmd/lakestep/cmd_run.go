@@ -33,6 +33,8 @@ type runOptions struct {
 	waive      []string
 	quarantine []string
 	reason     string
+	refresh    []string
+	backfill   []string
 	parallel   int
 	pageMB     int64
 	limits     limits
@@ -63,12 +65,14 @@ func runCommand(g *globals, io func() streams) *cobra.Command {
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what is new and what would be made, and change nothing")
 	f.StringArrayVar(&o.waive, "waive", nil, "let a table's batch through its closed gate (needs --reason)")
 	f.StringArrayVar(&o.quarantine, "quarantine-batch", nil, "send a silver table's whole batch to quarantine (needs --reason)")
+	f.StringArrayVar(&o.refresh, "full-refresh", nil, "let a bronze table read its source from the beginning again (may be repeated)")
+	f.StringArrayVar(&o.backfill, "backfill", nil, "let a bronze table read a range of its cursor column again: TABLE=FROM..TO (may be repeated)")
 	f.StringVar(&o.reason, "reason", "", "why, for the record")
 	f.IntVar(&o.parallel, "parallel", 2, "steps at once")
 	f.Int64Var(&o.pageMB, "page", 1024, "megabytes of files that one bronze step takes")
 	f.IntVar(&o.limits.memoryMB, "memory", 0, "memory of the SQL engine in megabytes (default: 60 % of the machine, at most 8192)")
 	f.IntVar(&o.limits.threads, "threads", 0, "threads of the SQL engine (default: all cores)")
-	for _, other := range []string{"event", "waive", "quarantine-batch", "dry-run"} { // it goes on as it began
+	for _, other := range []string{"event", "waive", "quarantine-batch", "dry-run", "full-refresh", "backfill"} { // it goes on as it began
 		c.MarkFlagsMutuallyExclusive("resume", other)
 	}
 	c.MarkFlagsMutuallyExclusive("event", "waive")
@@ -132,7 +136,7 @@ func (o *runOptions) run(ctx context.Context, s streams) error {
 		if !again || o.resume != "" { // after a resumed run, which may be of another pipeline, the mark stays for the next
 			return err
 		}
-		o.waive, o.quarantine = nil, nil
+		o.waive, o.quarantine, o.refresh, o.backfill = nil, nil, nil, nil
 		fmt.Fprintln(s.err, "An event came in during the run: looking again.")
 		if bundle, _, err = o.load(o.dir); err != nil {
 			return err
@@ -166,7 +170,7 @@ func (o *runOptions) enter(lock *runLock) (bool, error) {
 	if locked || err != nil {
 		return locked, err
 	}
-	if len(o.waive)+len(o.quarantine) > 0 || o.resume != "" {
+	if len(o.waive)+len(o.quarantine)+len(o.refresh)+len(o.backfill) > 0 || o.resume != "" {
 		return false, fault.New(fault.Unavailable, "start", "run", "another run on this lake is active").WithHint("wait for it to end, and say this again")
 	}
 	if err := lock.mark(); err != nil {
@@ -185,7 +189,7 @@ func (o *runOptions) once(ctx context.Context, s streams, l *lake.Lake, where pl
 	display := newProgress(s)
 	journals := filepath.Join(where.Local, "_lakestep", "journals")
 	runner, err := local.New(local.Options{Definition: statemachines.Medallion(), File: "medallion.asl.json", Dir: journals,
-		Steps: steps(l, e, connector.Limit{Items: 1000, Bytes: o.pageMB << 20}), MaxParallel: o.parallel, Clock: local.WallClock{}, Observe: display.observe})
+		Steps: steps(l, e, connector.Limit{Items: 1000, Bytes: o.pageMB << 20}, display.reading), MaxParallel: o.parallel, Clock: local.WallClock{}, Observe: display.observe})
 	if err != nil {
 		return err
 	}
@@ -278,8 +282,26 @@ func (o *runOptions) trigger() (event.Trigger, bool, error) {
 		}
 		return triggers[0], true, nil // the others say the same: look
 	}
-	input, err := json.Marshal(lake.Overrides{Waive: o.waive, RefuseBatch: o.quarantine, Reason: o.reason})
+	ranges, err := o.ranges()
+	if err != nil {
+		return event.Trigger{}, false, err
+	}
+	input, err := json.Marshal(lake.Overrides{Waive: o.waive, RefuseBatch: o.quarantine, Reason: o.reason, Refresh: o.refresh, Backfill: ranges})
 	return event.Trigger{Kind: event.Manual, Source: event.CLI, Time: time.Now().UTC(), Input: input}, true, err
+}
+
+// ranges parses --backfill.
+func (o *runOptions) ranges() (map[string]connector.Window, error) {
+	out := map[string]connector.Window{}
+	for _, text := range o.backfill {
+		name, span, ok := strings.Cut(text, "=")
+		from, to, also := strings.Cut(span, "..")
+		if !ok || !also || from == "" || to == "" {
+			return nil, fault.New(fault.InvalidInput, "read", "--backfill "+text, "it is not TABLE=FROM..TO").WithHint("for example --backfill 'bronze.raw_orders=2026-01-01..2026-01-31'")
+		}
+		out[name] = connector.Window{From: from, To: to}
+	}
+	return out, nil
 }
 
 // conclude prints how the run ended and turns it into an exit code.

@@ -152,8 +152,8 @@ func defaultMemoryMB() int {
 }
 
 // steps are the medallion's, on a lake.
-func steps(l *lake.Lake, e *engine.Engine, limit connector.Limit) step.Set {
-	return functions.All(functions.Deps{Lake: l, Engine: e, Open: openSource, Limit: limit})
+func steps(l *lake.Lake, e *engine.Engine, limit connector.Limit, loaded func(string, connector.Progress)) step.Set {
+	return functions.All(functions.Deps{Lake: l, Engine: e, Open: openSource, Limit: limit, Loaded: loaded})
 }
 
 // newRun names a run: sortable by time, and unlike any other.

@@ -106,7 +106,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	io := func() streams { return streams{out: stdout, err: stderr, json: g.output == "json", format: g.output} }
-	root.AddCommand(runCommand(&g, io), validateCommand(&g, io), queryCommand(&g, io), tableCommand(&g, io), gateCommand(&g, io), maintainCommand(&g, io), runsCommand(&g, io), sampleCommand(io))
+	root.AddCommand(runCommand(&g, io), validateCommand(&g, io), queryCommand(&g, io), tableCommand(&g, io), gateCommand(&g, io), maintainCommand(&g, io), runsCommand(&g, io), sampleCommand(io),
+		sourceCommand(&g, io), streamCommand(&g, io))
 	err := root.ExecuteContext(ctx)
 	var reported errReported
 	if err != nil && !errors.As(err, &reported) {

@@ -12,6 +12,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"golang.org/x/term"
 
+	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/host/local"
 )
@@ -40,6 +41,8 @@ type progressRow struct {
 	spent             time.Duration // in steps that ended
 	read, quarantined int64
 	score, rate       string
+	reading           string    // how far a page has come
+	told              time.Time // when it was last said, where there is no live display
 }
 
 // stepResult holds what steps say of themselves; each fills some of it.
@@ -50,6 +53,7 @@ type stepResult struct {
 	Read        int64   `json:"read"`
 	Accepted    int64   `json:"accepted"`
 	Rejected    int64   `json:"rejected"`
+	Known       int64   `json:"known"`
 	Quarantined int64   `json:"quarantined"`
 	Superseded  int64   `json:"superseded"`
 	Stale       int64   `json:"stale"`
@@ -132,6 +136,31 @@ func (p *progress) observe(e local.Event) {
 	}
 }
 
+// reading takes word of a page on its way; without a live display it says so now and then.
+func (p *progress) reading(name string, at connector.Progress) {
+	text := some(at.Rows, "row") + ", " + size(at.Bytes)
+	if at.Position != "" {
+		text += ", at " + at.Position
+	}
+	if at.Left > 0 {
+		text += ", about " + at.Left.Round(time.Second).String() + " left"
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, now := p.row(name), time.Now()
+	r.reading = text
+	if r.told.IsZero() {
+		r.told = now
+	}
+	if now.Sub(r.told) >= tellEvery {
+		r.told = now
+		p.line(now, "bronze", name, "reading: "+text)
+	}
+}
+
+// tellEvery is how often a long page is spoken of where there is no live display.
+const tellEvery = 10 * time.Second
+
 func (p *progress) row(name string) *progressRow {
 	r, ok := p.rows[name]
 	if !ok {
@@ -164,6 +193,7 @@ func (p *progress) finished(e local.Event) {
 		return
 	}
 	r := p.row(name)
+	r.reading, r.told = "", time.Time{}
 	took := e.Time.Sub(r.began)
 	r.spent += took
 	p.line(e.Time, e.Step, name, r.take(e.Step, out, max(took.Seconds(), 0.001)))
@@ -192,7 +222,13 @@ func (r *progressRow) take(step string, out stepResult, seconds float64) string 
 			return out.Status
 		}
 		r.rate = rate(out.Read, seconds)
-		text := fmt.Sprintf("%s from %s (%s), %s", some(out.Read, "row"), some(int64(out.Items), "file"), size(out.Bytes), r.rate)
+		text := fmt.Sprintf("%s, %s", some(out.Read, "row"), r.rate)
+		if out.Items > 0 {
+			text = fmt.Sprintf("%s from %s (%s), %s", some(out.Read, "row"), some(int64(out.Items), "file"), size(out.Bytes), r.rate)
+		}
+		if out.Known > 0 {
+			text += fmt.Sprintf(", %s known", count(out.Known))
+		}
 		if out.Rejected > 0 {
 			text += fmt.Sprintf(", %s rejected", some(out.Rejected, "line"))
 		}
@@ -241,7 +277,7 @@ func (p *progress) draw() {
 		r := p.rows[name]
 		state, spent := r.state, r.spent
 		if r.state == "running" {
-			state, spent = r.step+" ...", spent+max(0, time.Since(r.began))
+			state, spent = r.step+" ... "+r.reading, spent+max(0, time.Since(r.began))
 		}
 		w.AppendRow(table.Row{name, state, blankZero(r.read), strings.TrimSuffix(r.rate, " rows/s"), blankZero(r.quarantined), r.score, fmt.Sprintf("%.1f", spent.Seconds())})
 	}

@@ -3,16 +3,27 @@ package main
 import (
 	"context"
 	"os"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/files"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/pipeline"
+	"github.com/lakestep/lakestep/shared/secret"
+	"github.com/lakestep/lakestep/shared/secret/env"
+	"github.com/lakestep/lakestep/shared/secret/keyvault"
+	"github.com/lakestep/lakestep/shared/secret/secretsmanager"
 )
 
 // openSource is the registry of connectors.
 func openSource(ctx context.Context, p *pipeline.Pipeline, src pipeline.Source) (connector.Source, error) {
 	cfg := src.Config(p.Name)
+	cfg.Secret = revealSecret
 	switch src.Connector {
 	case "files":
 		return openFiles(ctx, cfg)
@@ -31,4 +42,49 @@ func openFiles(ctx context.Context, cfg connector.Config) (connector.Source, err
 		return nil, err
 	}
 	return files.New(s, cfg)
+}
+
+// secrets resolves the references of a pipeline. The clouds are asked for credentials of ours only when a reference names one.
+var secrets = sync.OnceValue(func() *secret.Resolver {
+	return secret.New(secret.Options{Now: time.Now, Stores: map[string]secret.Store{
+		secret.Env: env.New(os.LookupEnv),
+		secret.SecretsManager: &lazySecrets{open: func(ctx context.Context) (secret.Store, error) {
+			cfg, err := config.LoadDefaultConfig(ctx)
+			return secretsmanager.New(cfg), err
+		}},
+		secret.KeyVault: &lazySecrets{open: func(context.Context) (secret.Store, error) {
+			credential, err := azidentity.NewDefaultAzureCredential(nil)
+			return keyvault.New(credential, azcore.ClientOptions{}), err
+		}},
+	}})
+})
+
+func revealSecret(ctx context.Context, ref string) (string, error) {
+	text, err := secrets().Resolve(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	return text.Reveal(), nil
+}
+
+// lazySecrets opens a store of secrets at the first question.
+type lazySecrets struct {
+	open  func(context.Context) (secret.Store, error)
+	mu    sync.Mutex
+	store secret.Store
+}
+
+// Get asks the store.
+func (l *lazySecrets) Get(ctx context.Context, name string) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.store == nil {
+		s, err := l.open(ctx)
+		if err != nil { // the SDK's own error may quote what it read
+			return "", fault.New(fault.InvalidInput, "sign in for secret", name, "the cloud's configuration cannot be read").
+				WithHint("check ~/.aws/config and AWS_PROFILE, or az login")
+		}
+		l.store = s
+	}
+	return l.store.Get(ctx, name)
 }
