@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -120,13 +121,6 @@ func (l *loader) setting(f document.Fields, s setting) (v connector.Setting, ok 
 		v.Text = f.Choice(s.name, "", s.choices...)
 	case truthSetting:
 		v.Text = map[bool]string{true: "true", false: "false"}[f.Bool(s.name, false)]
-	case numberSetting:
-		if n := f.Int(s.name); n != nil {
-			v.Text = f.Node(s.name).Text
-			if *n < 1 {
-				l.Add(f.Pos(s.name), "", "%q must be 1 or more", s.name)
-			}
-		}
 	default:
 		v.Text = l.expand(f.Node(s.name), f.String(s.name))
 		l.checkText(f, s, v.Text)
@@ -137,6 +131,10 @@ func (l *loader) setting(f document.Fields, s setting) (v connector.Setting, ok 
 func (l *loader) checkText(f document.Fields, s setting, text string) {
 	switch {
 	case text == "":
+	case s.kind == numberSetting:
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 1 {
+			l.Add(f.Pos(s.name), "", "%q must be a whole number, 1 or more", s.name)
+		}
 	case s.kind == durationSetting:
 		if d, err := time.ParseDuration(text); err != nil || d < 0 {
 			l.Add(f.Pos(s.name), "such as 90s, 15m or 1h30m", "%q must be a span of time", s.name)
