@@ -100,6 +100,9 @@ func (o *runOptions) planBronze(ctx context.Context, l *lake.Lake, p *pipeline.P
 	backlog, err := src.Pending(ctx, stream.Name, seen)
 	if backlog.Items > 0 {
 		row.Work, row.Items, row.Bytes, row.Why = true, backlog.Items, backlog.Bytes, "the source has more"
+		if source.Connector == "files" {
+			row.Why = "files landed"
+		}
 	}
 	return row, err
 }
