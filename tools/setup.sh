@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt, the npm tools of package.json, and
-# the object services versitygw (S3), moto (AWS) and Azurite (Azure Blob); with `setup.sh long` also Spark with Delta's jars. A stamp with the
-# digest of what was asked for makes the next call instant.
+# the object services versitygw (S3), moto (AWS) and Azurite (Azure Blob), Kafka with a schema registry, and fakesnow (Snowflake); with
+# `setup.sh long` also Spark with Delta's jars. A stamp with the digest of what was asked for makes the next call instant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .tools
@@ -61,6 +61,20 @@ elif [ "$(cat .tools/moto/stamp 2>/dev/null)" != "$want" ]; then
 	"$python" -m venv .tools/moto/venv
 	.tools/moto/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r tools/moto/requirements.txt
 	echo "$want" >.tools/moto/stamp
+fi
+
+. tools/java.sh
+want=$({ java -version 2>&1 || true; cat tools/kafka/pom.xml tools/java.sh; pwd; } | stamp -)
+if ! java_ok; then
+	echo "tools: no Kafka and no schema registry: they need java 17 and maven; the tests against them will be skipped" >&2
+	rm -rf .tools/kafka .tools/registry
+elif [ "$(cat .tools/kafka/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing Kafka into .tools/kafka"
+	rm -rf .tools/kafka
+	maven copy-dependencies kafka
+	java_args kafka "$(printf '%s:' "$PWD"/.tools/kafka/app/*.jar)"
+	kafka_once "$(free_port)" "$(free_port)"
+	echo "$want" >.tools/kafka/stamp
 fi
 
 [ "${1:-}" = long ] || exit 0

@@ -1,6 +1,7 @@
 package servicetest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ import (
 type process struct {
 	name  string
 	dir   string // removed in the end
+	from  int64  // where in the log the output of the last start begins
 	guard *exec.Cmd
 	line  io.WriteCloser // to the guard: the number of the group that runs, 0 for none
 
@@ -93,6 +95,9 @@ func (p *process) start(cmd *exec.Cmd, ready func() error) error {
 		return err
 	}
 	defer log.Close()
+	if p.from, err = log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if cmd.Dir == "" {
 		cmd.Dir = p.dir
@@ -112,6 +117,20 @@ func (p *process) start(cmd *exec.Cmd, ready func() error) error {
 		close(done)
 	}()
 	return p.await(ready)
+}
+
+// prints is readiness that shows in the output since the last start.
+func (p *process) prints(text string) func() error {
+	return func() error {
+		log, err := os.ReadFile(p.logPath())
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(log[p.from:], []byte(text)) {
+			return fmt.Errorf("it has not printed %q", text)
+		}
+		return nil
+	}
 }
 
 // await tries until the service is ready, has ended or has had its time.
