@@ -2,8 +2,13 @@ package connector
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/secret"
 )
 
 // Config is what a pipeline declares of a source. Package pipeline has checked it: keys are known, values are of their kind, required ones are
@@ -17,6 +22,19 @@ type Config struct {
 
 	// Secret gives the value of a reference such as env:NAME. Values are not kept longer than a connection needs them.
 	Secret func(ctx context.Context, ref string) (string, error)
+}
+
+// Credential is the value of a key of the source that is text or a reference to a secret; "" when the key is not set.
+func (c Config) Credential(ctx context.Context, key string) (string, error) {
+	text := c.Settings.Text(key, "")
+	scheme, _, _ := strings.Cut(text, ":")
+	if !slices.Contains([]string{secret.Env, secret.SecretsManager, secret.KeyVault}, scheme) {
+		return text, nil
+	}
+	if c.Secret == nil {
+		return "", fault.New(fault.Internal, "read", key+" of "+c.Name, "nobody resolves references here")
+	}
+	return c.Secret(ctx, text)
 }
 
 // Settings are the keys of a source or stream.
