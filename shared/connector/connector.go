@@ -124,7 +124,7 @@ type Overlap struct {
 // Part is local files that the engine can load, of one set of columns: Parquet, or delimited text.
 type Part struct {
 	Files   []PartFile
-	Columns []string // of text those that begin with "_" are the connector's own and are not stored
+	Columns []string // what the table calls them, in the files' order; of text those that begin with "_" are the connector's own and are not stored
 	Parquet bool     // typed rows; what follows is of text only
 
 	Header     bool // the first line is the header
@@ -154,6 +154,7 @@ type Discovered struct {
 	Name    string             `json:"name"` // as the source knows it
 	Columns []DiscoveredColumn `json:"columns,omitempty"`
 	Key     []string           `json:"key,omitempty"`    // columns that identify a row
+	Items   int                `json:"items,omitempty"`  // files, of a source of such
 	Rows    int64              `json:"rows,omitempty"`   // about
 	Bytes   int64              `json:"bytes,omitempty"`  // about
 	Modes   []string           `json:"modes,omitempty"`  // how it can be read, best first

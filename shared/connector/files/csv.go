@@ -18,10 +18,7 @@ import (
 // it may read the file as it is. It may not where a record is no row or line ends differ: DuckDB's reader stops there, or leaves rows
 // out without a word. Such a file is written out anew, its good records as rows and its bad ones as rejects.
 func (b *builder) addCSV(ctx context.Context, path string, it connector.Item) error {
-	c := csvFile{key: it.Key, path: path, noHeader: b.stream.NoHeader, delim: ','}
-	if b.stream.Delimiter != "" {
-		c.delim = b.stream.Delimiter[0]
-	}
+	c := csvFile{key: it.Key, path: path, noHeader: b.stream.noHeader, delim: b.stream.delimiter[0], sample: b.sample}
 	if err := c.inspect(ctx); err != nil {
 		return err
 	}
@@ -33,8 +30,8 @@ func (b *builder) addCSV(ctx context.Context, path string, it connector.Item) er
 		b.page.Bad = append(b.page.Bad, connector.Bad{Key: it.Key, Line: c.header.line, Text: cut(c.header.text), Error: "header: " + err.Error()})
 		return nil
 	}
-	part := connector.Part{Columns: columns, Header: !c.noHeader, Delimiter: b.stream.Delimiter, CRLF: c.eol == 2}
-	if !c.plain {
+	part := connector.Part{Columns: columns, Header: !c.noHeader, Delimiter: b.stream.delimiter, CRLF: c.eol == 2}
+	if !c.plain || c.sample > 0 {
 		rows, bad := b.temp("rows.csv"), b.temp("bad.csv")
 		if err := c.rewrite(ctx, rows, bad); err != nil {
 			return err
@@ -43,7 +40,7 @@ func (b *builder) addCSV(ctx context.Context, path string, it connector.Item) er
 		path, part.Header, part.CRLF = rows, false, false
 	}
 	part.LineBreaks = c.breaks
-	b.part(part, connector.PartFile{Path: path, Item: it, Rows: c.rows})
+	b.part("", part, connector.PartFile{Path: path, Item: it, Rows: c.rows})
 	return nil
 }
 
@@ -53,6 +50,7 @@ type csvFile struct {
 	key, path string
 	noHeader  bool
 	delim     byte
+	sample    int64 // rows that are enough; 0: all
 
 	header *csvRecord // the first record; nil: the file has none
 	rows   int64
@@ -120,6 +118,8 @@ func (c *csvFile) rewrite(ctx context.Context, rows, bad string) error {
 	header := !c.noHeader
 	err = c.each(ctx, s, func(r *csvRecord) error {
 		switch {
+		case c.sample > 0 && out.rows == c.sample:
+			return errEnough
 		case header:
 			header = false
 			return nil
@@ -134,8 +134,14 @@ func (c *csvFile) rewrite(ctx context.Context, rows, bad string) error {
 		return out.row(r.line, r.text, len(r.fields) == 1)
 	})
 	c.rows, c.breaks = out.rows, out.breaks
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return errors.Join(err, out.Close())
 }
+
+// errEnough ends the reading of a file of which a sample is wanted.
+var errEnough = errors.New("enough")
 
 // each gives the records of a file; a record holds only until the next one.
 func (c *csvFile) each(ctx context.Context, s *splitter, yield func(*csvRecord) error) error {

@@ -1,17 +1,14 @@
-// Package files is the connector for files in an object store or folder: CSV and JSON Lines.
+// Package files is the connector for files in an object store or folder: delimited text, JSON, Parquet and Avro, compressed or not.
 //
 // Each file is taken once. It is known by its key and the digest of its content: a file that was written again with other content
-// is a new one, one that was only touched is not. Files and folders whose name begins with "." or "_" are not looked at.
+// is a new one (or what the stream's `changed` says), one that was only touched is not. Files and folders whose name begins with "." or "_"
+// are not looked at.
 package files
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"io"
-	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/lakestep/lakestep/shared/connector"
@@ -19,40 +16,52 @@ import (
 	"github.com/lakestep/lakestep/shared/store"
 )
 
-// Stream says which files make up a stream, and how they are written.
-type Stream struct {
-	Path      string // pattern of keys; see Pattern
-	Format    string // "csv" or "jsonl"
-	Delimiter string // csv, default ","
-	NoHeader  bool   // csv: the first line is data; the columns are column_1, column_2, ...
-}
-
 // Source reads the files of a store.
 type Source struct {
 	store   store.Store
+	name    string
+	at      string // file:line:column of its declaration
 	streams map[string]stream
 }
 
+// stream says which files make up a stream, and how they are written.
 type stream struct {
-	Stream
-	pattern Pattern
+	name        string
+	pattern     pattern
+	format      string
+	delimiter   string // csv
+	noHeader    bool   // csv: the first line is data; the columns are column_1, column_2, ...
+	compression string
+	changed     string // what becomes of a file that was written again: "load", "ignore" or "fail"
+	at          string
 }
 
-var _ connector.Source = (*Source)(nil)
+// formats are those that a builder can read.
+var formats = []string{"csv", "jsonl", "json", "parquet", "avro"}
+
+var (
+	_ connector.Source   = (*Source)(nil)
+	_ connector.Explorer = (*Source)(nil)
+)
 
 // New makes a source of the store's files. A stream that makes no sense is an InvalidInput fault.
 func New(s store.Store, cfg connector.Config) (*Source, error) {
-	src := &Source{store: s, streams: map[string]stream{}}
+	src := &Source{store: s, name: cfg.Name, at: cfg.At, streams: map[string]stream{}}
 	for name, settings := range cfg.Streams {
-		st := Stream{Path: settings.Text("path", ""), Format: settings.Text("format", ""), Delimiter: settings.Text("delimiter", ","), NoHeader: !settings.Bool("header", true)}
-		p, err := ParsePattern(st.Path)
+		p, err := parsePattern(settings.Text("path", ""))
 		if err != nil {
 			return nil, fault.New(fault.InvalidInput, "configure stream", name, "%w", err)
 		}
-		if st.Format != "csv" && st.Format != "jsonl" {
-			return nil, fault.New(fault.InvalidInput, "configure stream", name, "format %q is neither csv nor jsonl", st.Format)
+		st := stream{name: name, pattern: p, format: settings.Text("format", ""), delimiter: settings.Text("delimiter", ","), noHeader: !settings.Bool("header", true),
+			compression: settings.Text("compression", "auto"), changed: settings.Text("changed", "load"), at: settings["path"].At}
+		if !slices.Contains(formats, st.format) {
+			return nil, fault.New(fault.InvalidInput, "configure stream", name, "format %q is none of %v", st.format, formats)
 		}
-		src.streams[name] = stream{st, p}
+		if (st.format == "parquet" || st.format == "avro") && (st.compression == "gzip" || st.compression == "zstd") {
+			return nil, fault.New(fault.InvalidInput, "configure stream", name, "compression %s is of text; %s compresses what it holds", st.compression, st.format).
+				WithHint("leave compression out (%s)", settings["compression"].At)
+		}
+		src.streams[name] = st
 	}
 	return src, nil
 }
@@ -85,11 +94,11 @@ func (s *Source) Pending(ctx context.Context, name string, seen connector.Positi
 
 // each gives the files beyond a position, in the order of their keys, without their digest.
 func (s *Source) each(ctx context.Context, st stream, seen connector.Position, yield func(connector.Item) bool) error {
-	for o, err := range s.store.List(ctx, st.pattern.Prefix(), "") {
+	for o, err := range s.store.List(ctx, st.pattern.prefix(), "") {
 		if err != nil {
 			return err
 		}
-		batch, ok := st.pattern.Match(o.Key)
+		batch, ok := st.pattern.match(o.Key)
 		if !ok {
 			continue
 		}
@@ -109,28 +118,64 @@ func (s *Source) Next(ctx context.Context, r connector.Request) (connector.Page,
 	if err != nil {
 		return connector.Page{}, err
 	}
+	if r.Window != nil {
+		return connector.Page{}, fault.New(fault.InvalidInput, "read again", r.Stream, "a stream of files has no cursor column").
+			WithHint("write the files of that time again, under other names, or refresh the table in full")
+	}
 	items, more, err := s.take(ctx, st, r.Seen, r.Limit)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	b := builder{page: connector.Page{More: more, Verify: func(ctx context.Context) error { return s.verify(ctx, items) }}, stream: st, dir: r.Dir}
-	for i := range items {
-		it := &items[i]
-		path, err := s.fetch(ctx, it, filepath.Join(r.Dir, "item-"+strconv.Itoa(i)))
+	b := newBuilder(st, r)
+	for i, it := range items {
+		ended, err := s.add(ctx, b, it, filepath.Join(r.Dir, "item-"+strconv.Itoa(i)))
 		if err != nil {
 			return connector.Page{}, err
 		}
-		b.page.Items = append(b.page.Items, *it)
-		if old, ok := r.Seen.Items[it.Key]; ok && old.SHA256 == it.SHA256 {
-			continue // only touched: the position learns the new etag, no row is read again
-		}
-		if err := b.add(ctx, path, *it); err != nil {
-			return connector.Page{}, err
+		if ended && i+1 < len(items) {
+			more = true
+			break
 		}
 	}
+	taken := b.page.Items
+	b.page.More, b.page.Verify = more, func(ctx context.Context) error { return s.verify(ctx, taken) }
 	return b.page, nil
 }
 
+// add takes an item into the page, and tells whether the page is full.
+func (s *Source) add(ctx context.Context, b *builder, it connector.Item, temp string) (full bool, err error) {
+	f, err := s.fetch(ctx, b.stream, &it, temp, b.limit.Bytes)
+	if err != nil {
+		return false, err
+	}
+	old, known := b.seen.Items[it.Key]
+	rewritten := known && old.SHA256 != it.SHA256
+	if rewritten && b.stream.changed == "fail" {
+		if len(b.page.Items) > 0 {
+			return true, nil // those before it are good
+		}
+		return false, s.overwritten(b.stream, old, it)
+	}
+	b.page.Items = append(b.page.Items, it)
+	switch {
+	case known && (!rewritten || b.stream.changed == "ignore"): // the position learns the new etag or digest, no row is read again
+	case f.bad != "":
+		b.refuse(it.Key, f.bad)
+	default:
+		if err := b.add(ctx, f.path, it); err != nil {
+			return false, err
+		}
+	}
+	b.grew(it.Key, max(f.size, it.Size))
+	return b.full(), nil
+}
+
+func (s *Source) overwritten(st stream, old, now connector.Item) error {
+	return fault.New(fault.InvalidInput, "read", now.Key, "the file was loaded with the digest %s and was written again: it is %s now", old.SHA256, now.SHA256).
+		WithHint("put the former file back and the new one under another name; or say `changed: load` to take all its rows again, or `changed: ignore` to let it be (%s)", st.at)
+}
+
+// take lists what the page may hold at most.
 func (s *Source) take(ctx context.Context, st stream, seen connector.Position, limit connector.Limit) (items []connector.Item, more bool, err error) {
 	var bytes int64
 	err = s.each(ctx, st, seen, func(it connector.Item) bool {
@@ -143,64 +188,4 @@ func (s *Source) take(ctx context.Context, st stream, seen connector.Position, l
 		return true
 	})
 	return items, more, err
-}
-
-// fetch makes an item a local file and computes its digest: in place for a local store, downloaded otherwise.
-func (s *Source) fetch(ctx context.Context, it *connector.Item, temp string) (string, error) {
-	r, err := s.store.Open(ctx, it.Key, store.Range{})
-	if err != nil {
-		return "", moved(it.Key, err)
-	}
-	defer r.Close()
-	digest := sha256.New()
-	var into io.Writer = digest
-	path := temp
-	if local, ok := s.store.(store.Local); ok {
-		if path, err = local.Path(it.Key); err != nil {
-			return "", err
-		}
-	} else {
-		f, err := os.Create(temp)
-		if err != nil {
-			return "", fault.New(fault.Internal, "fetch", it.Key, "%w", err)
-		}
-		defer f.Close()
-		into = io.MultiWriter(digest, f)
-	}
-	n, err := io.Copy(into, r)
-	if err != nil {
-		return "", fault.New(fault.Unavailable, "fetch", it.Key, "%w", err)
-	}
-	if n != it.Size {
-		return "", changed(it.Key)
-	}
-	it.SHA256 = hex.EncodeToString(digest.Sum(nil))
-	return path, nil
-}
-
-// verify tells that no item changed since it was listed: what was read in place is what the digest says.
-func (s *Source) verify(ctx context.Context, items []connector.Item) error {
-	for _, it := range items {
-		o, err := s.store.Stat(ctx, it.Key)
-		if err != nil {
-			return moved(it.Key, err)
-		}
-		if o.Size != it.Size || o.ETag != it.ETag {
-			return changed(it.Key)
-		}
-	}
-	return nil
-}
-
-// moved makes a file that is gone one that changed: the step looks again.
-func moved(key string, err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return changed(key)
-	}
-	return err
-}
-
-func changed(key string) error {
-	return fault.New(fault.Unavailable, "read", key, "the file changed while it was read").
-		WithHint("write landing files under another name (.name or _name) and rename them when they are complete")
 }

@@ -40,14 +40,14 @@ func TestPattern(t *testing.T) {
 		{"*.csv", "", "a/x.csv", "", false},
 		{"*.csv", "", "X.CSV", "", false},
 	} {
-		p, err := files.ParsePattern(tt.pattern)
+		p, err := files.PatternOf(tt.pattern)
 		must(t, err)
 		if batch, ok := p.Match(tt.key); ok != tt.ok || batch != tt.batch || p.Prefix() != tt.prefix {
 			t.Errorf("%s on %s: %q, %v, prefix %q", tt.pattern, tt.key, batch, ok, p.Prefix())
 		}
 	}
 	for _, bad := range []string{"", "/a", "a/", "a//b", "../a", "a/./b", "**/x", "{batch}/{batch}/x", "x{batch}/y", "[a/x"} {
-		if _, err := files.ParsePattern(bad); err == nil {
+		if _, err := files.PatternOf(bad); err == nil {
 			t.Errorf("%q is taken for a pattern", bad)
 		}
 	}

@@ -12,39 +12,18 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/fault"
 )
-
-// addJSONL rewrites a JSON Lines file as delimited text: one column per top-level key, in order of appearance, values as they stand
-// in the file (numbers digit for digit, nested values as JSON text), null as NULL. DuckDB's own JSON reader would pass numbers through
-// a double. Lines that hold no JSON object go to the page's bad lines.
-func (b *builder) addJSONL(ctx context.Context, path string, it connector.Item) error {
-	c := converter{key: it.Key, index: map[string]int{}}
-	rows, bad := b.temp("rows.csv"), b.temp("bad.csv")
-	var out *output
-	for late := true; late; {
-		var err error
-		if out, late, err = c.run(ctx, path, rows, bad); err != nil {
-			return err
-		}
-	}
-	if out.bad > 0 {
-		b.page.BadFiles = append(b.page.BadFiles, bad)
-	}
-	if out.rows == 0 {
-		return nil
-	}
-	columns := append([]string{lineColumn}, connector.ColumnNames(c.columns)...)
-	b.part(connector.Part{Columns: columns, EmptyText: true, LineBreaks: out.breaks}, connector.PartFile{Path: rows, Item: it, Rows: out.rows})
-	return nil
-}
 
 // lineColumn leads each converted row: with it no row is ever an empty line, which readers of delimited text skip.
 const lineColumn = "_line"
 
+// converter writes JSON objects as delimited text.
 type converter struct {
 	key     string
+	open    func(io.Reader) texts
+	what    string // a piece is called: line, value
+	sample  int64  // rows that are enough; 0: all
 	columns []string
 	index   map[string]int
 	rows    int64 // of this pass
@@ -58,65 +37,59 @@ type cell struct {
 
 // run reads the file once. A key that appears after the first row makes the rest of the pass collect keys only; late then asks for another pass.
 func (c *converter) run(ctx context.Context, path, rows, bad string) (out *output, late bool, err error) {
-	in, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, false, fault.New(fault.Unavailable, "read", c.key, "%w", err)
 	}
-	defer in.Close()
+	defer file.Close()
 	if out, err = newOutput(c.key, rows, bad); err != nil {
 		return nil, false, err
 	}
 	c.rows = 0
-	lines := bufio.NewReaderSize(&bomReader{r: in}, 1<<20)
-	for n := int64(1); ; n++ {
-		if n%1000 == 0 && ctx.Err() != nil {
-			return nil, false, errors.Join(fault.New(fault.Unavailable, "read", c.key, "%w", ctx.Err()), out.Close())
-		}
-		line, tooLong, err := readLine(lines)
+	in := c.open(file)
+	for c.sample == 0 || c.rows < c.sample {
+		t, err := in.next(ctx)
 		if errors.Is(err, io.EOF) {
-			return out, late, out.Close()
+			break
 		}
 		if err != nil {
 			return nil, false, errors.Join(fault.New(fault.Unavailable, "read", c.key, "%w", err), out.Close())
 		}
-		if err := c.line(out, n, line, tooLong, &late); err != nil {
+		if err := c.take(out, t, &late); err != nil {
 			return nil, false, errors.Join(err, out.Close())
 		}
 	}
+	return out, late, out.Close()
 }
 
-func (c *converter) line(out *output, n int64, line string, tooLong bool, late *bool) error {
-	if strings.TrimSpace(line) == "" && !tooLong {
-		return nil
+func (c *converter) take(out *output, t text, late *bool) error {
+	if t.bad == "" {
+		t.bad = c.parse(t.text, late)
 	}
-	why := "the line is longer than " + strconv.Itoa(maxLine) + " bytes; its beginning is kept"
-	if !tooLong {
-		why = c.parse(line, late)
-	}
-	if why != "" {
-		return out.reject(n, []byte(line), why)
+	if t.bad != "" {
+		return out.reject(t.line, []byte(t.text), t.bad)
 	}
 	c.rows++
 	if *late {
 		return nil
 	}
-	return c.write(out, n, line)
+	return c.write(out, t.line, t.text)
 }
 
-// parse fills the cells from a line; the answer says why it is no row. late is set when it has a key that rows written already lack.
+// parse fills the cells from a piece; the answer says why it is no row. late is set when it has a key that rows written already lack.
 func (c *converter) parse(line string, late *bool) string {
 	if !utf8.ValidString(line) {
-		return "the line is not UTF-8"
+		return "the " + c.what + " is not UTF-8"
 	}
 	if tooDeep(line) {
-		return "the line nests deeper than " + strconv.Itoa(maxDepth) + " levels"
+		return "the " + c.what + " nests deeper than " + strconv.Itoa(maxDepth) + " levels"
 	}
 	if !gjson.Valid(line) {
-		return "the line is not JSON"
+		return "the " + c.what + " is not JSON"
 	}
 	obj := gjson.Parse(line)
 	if !obj.IsObject() {
-		return "the line is not a JSON object"
+		return "the " + c.what + " is not a JSON object"
 	}
 	clear(c.cells)
 	obj.ForEach(func(k, v gjson.Result) bool {
