@@ -134,6 +134,32 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// Rows come, change and go by their places, in one commit whose change data tells of all three.
+func TestReplace(t *testing.T) {
+	for name, properties := range modes {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, idv(), nil, properties)
+			r.run(dml.Append{Rows: "SELECT range AS id, 'a' AS v FROM range(4)"})
+			r.run(dml.Append{Rows: "SELECT 10 + range AS id, 'b' AS v FROM range(2)"})
+			files := map[int64]int{} // by the rows in them
+			for i, f := range r.snapshot().Files() {
+				stats, _ := delta.ParseStats(f.Stats)
+				files[stats.NumRecords] = i
+			}
+			place := func(rows int64, pos int, more string) string {
+				return fmt.Sprintf("SELECT %d::BIGINT AS _file, %d::BIGINT AS _pos%s", files[rows], pos, more)
+			}
+			res := r.run(dml.Replace{Schema: idv(), Inserts: "SELECT 20 AS id, 'new' AS v", Updates: place(4, 1, ", 1 AS id, 'x' AS v"),
+				Deletes: place(4, 2, "") + " UNION ALL " + place(2, 0, "") + " UNION ALL " + place(2, 1, "")})
+			r.expect("[[0 a] [1 x] [3 a] [20 new]]")
+			want := "[[update_preimage 1a] [update_postimage 1x] [delete 2a] [delete 10b] [delete 11b] [insert 20new]]"
+			if m := res.Metrics; r.feed(res.Version) != want || m["numTargetRowsDeleted"] != 3 || m["numTargetRowsUpdated"] != 1 || m["numTargetRowsInserted"] != 1 {
+				t.Errorf("%v, feed %s, want %s", res, r.feed(res.Version), want)
+			}
+		})
+	}
+}
+
 // Rows keep their order when a file is written anew, so that a clustered file stays one.
 func TestRewriteKeepsOrder(t *testing.T) {
 	r := newRig(t, idv(), nil, nil)

@@ -15,6 +15,7 @@ type Replace struct {
 	All     bool         // every row that is there goes
 	Inserts string       // SELECT of new rows
 	Updates string       // SELECT of _file, _pos and rows that take these places
+	Deletes string       // SELECT of _file, _pos of rows that go; none of those that Updates names
 }
 
 func (r Replace) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Plan, error) {
@@ -38,12 +39,19 @@ func (r Replace) plan(ctx context.Context, t *Table, snap *delta.Snapshot) (*Pla
 			return nil, broken(err, t.Delta.Prefix(), checks)
 		}
 	}
+	if r.Deletes != "" {
+		c.deletes = t.temp("deletes")
+		defer t.drop(c.deletes)
+		if err := t.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT _file, _pos FROM (\n%s\n)", c.deletes, r.Deletes)); err != nil {
+			return nil, err
+		}
+	}
 	o, err := c.run(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o.plan.Operation = delta.Operation{Name: "WRITE", Metrics: o.metrics(map[string]int64{
-		"numTargetRowsInserted": o.inserted, "numTargetRowsUpdated": o.updated, "numOutputRows": o.inserted + o.updated + o.copied,
+		"numTargetRowsInserted": o.inserted, "numTargetRowsUpdated": o.updated, "numTargetRowsDeleted": o.deleted, "numOutputRows": o.inserted + o.updated + o.copied,
 	})}
 	return o.plan, nil
 }
