@@ -199,6 +199,9 @@ func (l *loader) againstContract(t *Table, f document.Fields) {
 	if t.Materialized == SCD2 {
 		check(f.Pos("contract"), "valid_to", "is_current")
 	}
+	if t.Deletes == SoftDeletes {
+		check(f.Pos("contract"), IsDeleted)
+	}
 	for _, x := range t.Tests {
 		if x.Columns == nil {
 			check(x.Pos, x.Column)

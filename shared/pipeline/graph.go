@@ -104,6 +104,12 @@ func (l *loader) readChanges(t *Table, a action, in *Table) {
 		l.Add(a.pos, "read it with ref", "a table with materialized: full is made of all rows, not of changes")
 	case in.Materialized == Full:
 		l.Add(a.pos, "read it with ref", "%s is written anew by every run and has no changes", a.argument)
+	case in.Deletes == HardDeletes:
+		l.Add(a.pos, "give it deletes: soft and pass the delete on as operation of this table: CASE WHEN is_deleted THEN 'delete' ELSE 'update' END AS op; or read it with ref",
+			"%s has deletes: hard, and rows that are gone are not among its changes: they would stay here", a.argument)
+	case in.Deletes == SoftDeletes && !strings.Contains(strings.ToLower(t.Model.Text), IsDeleted) && !strings.Contains(t.Model.Text, "*"):
+		l.Add(a.pos, "pass the delete on as operation of this table: CASE WHEN is_deleted THEN 'delete' ELSE 'update' END AS op; with WHERE NOT is_deleted what was read before stays here",
+			"%s has deletes: soft, and the model does not look at is_deleted: rows that are gone would be as all others here", a.argument)
 	}
 }
 

@@ -45,6 +45,18 @@ const (
 	SCD2   Materialization = "scd2"   // a changed row is a new version (slowly changing dimension, type 2)
 )
 
+// Deletes is what a delete does to the row of its key in a merged table.
+type Deletes string
+
+// The kinds of deletes.
+const (
+	SoftDeletes Deletes = "soft" // the row stays, and its column is_deleted is true
+	HardDeletes Deletes = "hard" // the row goes
+)
+
+// IsDeleted is the column that deletes: soft adds behind those of the model.
+const IsDeleted = "is_deleted"
+
 // History is what an scd2 table keeps of several versions of a key in one batch.
 type History string
 
@@ -119,7 +131,10 @@ type Table struct {
 	Columns        []Column // bronze: those that the table begins with, in this order; more come as the source brings them
 	Model          *Model   // silver and gold
 	UniqueKey      []string
-	SequenceBy     string // merge, scd2: the column whose greatest value is the newest row of a key
+	SequenceBy     string  // merge, scd2: the column whose greatest value is the newest row of a key
+	Operation      string  // merge: the model's column that says what a row does; "": every row is the state of its key. It is not stored
+	Deletes        Deletes // merge with Operation
+	Unchanged      string  // merge with Operation: the model's column that lists the columns which the event did not carry. It is not stored
 	TrackedColumns []string
 	SurrogateKey   string
 	History        History

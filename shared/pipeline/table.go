@@ -113,7 +113,7 @@ func (l *loader) streamNames() []string {
 
 // modelled reads a silver or gold table.
 func (l *loader) modelled(t *Table, n *document.Node) {
-	keys := []string{"description", "model", "materialized", "unique_key", "sequence_by", "tracked_columns", "surrogate_key", "history", "quality"}
+	keys := []string{"description", "model", "materialized", "unique_key", "sequence_by", "operation", "deletes", "unchanged", "tracked_columns", "surrogate_key", "history", "quality"}
 	if t.Layer == Silver {
 		keys = append(keys, "quarantine")
 	} else {
@@ -127,6 +127,8 @@ func (l *loader) modelled(t *Table, n *document.Node) {
 	t.Materialized = Materialization(f.Choice("materialized", "", string(Append), string(Merge), string(Full), string(SCD2)))
 	t.UniqueKey = l.columns(f, "unique_key")
 	t.SequenceBy = l.columnKey(f, "sequence_by")
+	t.Operation = l.columnKey(f, "operation")
+	t.Unchanged = l.columnKey(f, "unchanged")
 	t.TrackedColumns = l.columns(f, "tracked_columns")
 	t.SurrogateKey = l.columnKey(f, "surrogate_key")
 	l.materialization(f, t)
@@ -161,7 +163,7 @@ func (l *loader) columnKey(f document.Fields, key string) string {
 var materializationKeys = map[Materialization]struct{ needs, may []string }{
 	Append: {},
 	Full:   {},
-	Merge:  {needs: []string{"unique_key", "sequence_by"}},
+	Merge:  {needs: []string{"unique_key", "sequence_by"}, may: []string{"operation", "deletes", "unchanged"}},
 	SCD2:   {needs: []string{"unique_key", "sequence_by", "tracked_columns"}, may: []string{"surrogate_key", "history"}},
 }
 
@@ -170,7 +172,7 @@ func (l *loader) materialization(f document.Fields, t *Table) {
 	if !ok {
 		return // reported where it is read
 	}
-	for _, k := range []string{"unique_key", "sequence_by", "tracked_columns", "surrogate_key", "history"} {
+	for _, k := range []string{"unique_key", "sequence_by", "operation", "deletes", "unchanged", "tracked_columns", "surrogate_key", "history"} {
 		needed := slices.Contains(keys.needs, k)
 		if needed && !f.Has(k) {
 			l.Add(t.Pos, "", "materialized: %s needs the key %q", t.Materialized, k)
@@ -179,9 +181,51 @@ func (l *loader) materialization(f document.Fields, t *Table) {
 			l.Add(f.Pos(k), "", "materialized: %s has no use for %q", t.Materialized, k)
 		}
 	}
-	if t.Materialized != SCD2 {
+	switch t.Materialized {
+	case Merge:
+		l.events(f, t)
+	case SCD2:
+		l.versions(f, t)
+	}
+}
+
+// events reads the keys of a merged table whose rows are change events.
+func (l *loader) events(f document.Fields, t *Table) {
+	t.Deletes = Deletes(f.Choice("deletes", "", string(SoftDeletes), string(HardDeletes)))
+	if !f.Has("operation") {
+		for _, k := range []string{"deletes", "unchanged"} {
+			if f.Has(k) {
+				l.Add(f.Pos(k), "name the column of the model that says insert, update or delete", "%q needs the key \"operation\"", k)
+			}
+		}
 		return
 	}
+	if !f.Has("deletes") {
+		l.Add(f.Pos("operation"), "deletes: soft keeps the row and sets its column is_deleted, so that models behind the table see the delete and events that come late stay without effect; deletes: hard removes the row",
+			"\"operation\" needs the key \"deletes\"")
+	}
+	owner := map[string]string{}
+	for _, use := range []struct {
+		key     string
+		columns []string
+	}{{"unique_key", t.UniqueKey}, {"sequence_by", []string{t.SequenceBy}}, {"operation", []string{t.Operation}}, {"unchanged", []string{t.Unchanged}}} {
+		for _, c := range use.columns {
+			other, taken := owner[c]
+			stored := use.key == "unique_key" || use.key == "sequence_by" // which may be one column
+			switch {
+			case c == "":
+			case c == IsDeleted && t.Deletes == SoftDeletes:
+				l.Add(f.Pos(use.key), "", "%s %q is also the column that deletes: soft adds", use.key, c)
+			case taken && !stored:
+				l.Add(f.Pos(use.key), "", "%s %q is also the %s", use.key, c, other)
+			}
+			owner[c] = use.key
+		}
+	}
+}
+
+// versions reads the keys of an scd2 table.
+func (l *loader) versions(f document.Fields, t *Table) {
 	t.History = History(f.Choice("history", string(LatestPerBatch), string(LatestPerBatch), string(AllVersions)))
 	own := map[string]string{"valid_to": "a column that scd2 adds", "is_current": "a column that scd2 adds", t.SurrogateKey: "the surrogate_key", t.SequenceBy: "the sequence_by"}
 	for _, k := range t.UniqueKey {
