@@ -69,7 +69,8 @@ type Totals struct {
 	Good       string `json:"good"` // all rows that passed the row rules
 	Superseded string `json:"superseded"`
 	Stale      string `json:"stale"`
-	Accepted   string `json:"accepted"` // Good - Superseded - Stale
+	Accepted   string `json:"accepted"`           // Good - Superseded - Stale
+	Removals   int64  `json:"removals,omitempty"` // accepted rows that only remove, which the sums leave out
 }
 
 // Refused is an append to another table that belongs to a decision.

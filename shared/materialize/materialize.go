@@ -1,5 +1,5 @@
-// Package materialize turns rows into the changes of a table: append, full (replace), merge (upsert by key) and scd2 (versions by key).
-// The words are dbt's.
+// Package materialize turns rows into the changes of a table: append, full (replace), merge (upsert by key, or change events: events.go) and
+// scd2 (versions by key). The words are dbt's.
 //
 // Input is a relation of rows with the table's columns; output is what a commit needs: files added and removed, change data files, and
 // where each row went. A merged table is copied on write, file by file, so that the clustering of its files stays; the change data feed
@@ -29,7 +29,7 @@ type Job struct {
 	Table   *lake.Table
 	Declare *pipeline.Table
 	Schema  delta.Schema     // of the table after the commit: at least its columns so far
-	Rows    string           // temporary table with the batch's rows
+	Rows    string           // temporary table with the batch's rows; of change events with the column OpColumn
 	Control []pipeline.Test  // control totals to take
 	Decided bool             // the rows are the newest of their key by the word of the table they come from
 	names   map[string]int64 // counter of temporary names
@@ -42,6 +42,7 @@ type Result struct {
 	Control  map[string]lake.Totals
 	Inserted int64
 	Updated  int64
+	Deleted  int64
 }
 
 // Properties are the table properties that a materialization wants when it creates its table.
@@ -52,8 +53,11 @@ func Properties(m pipeline.Materialization) map[string]string {
 	return nil
 }
 
-// Columns are those of the table for a model's columns: scd2 adds its own.
+// Columns are those of the table for a model's columns: scd2 adds its own, and of change events what happened is not stored.
 func Columns(t *pipeline.Table, model delta.Schema) delta.Schema {
+	if t.Operation != "" {
+		return eventColumns(t, model)
+	}
 	if t.Materialized != pipeline.SCD2 {
 		return model
 	}
@@ -92,7 +96,11 @@ func (j *Job) Run(ctx context.Context) (Result, error) {
 	case pipeline.Full:
 		err = j.full(ctx, &r)
 	case pipeline.Merge:
-		err = j.merge(ctx, &r)
+		if j.Declare.Operation != "" {
+			err = j.events(ctx, &r)
+		} else {
+			err = j.merge(ctx, &r)
+		}
 	case pipeline.SCD2:
 		err = j.scd2(ctx, &r)
 	default:
@@ -116,6 +124,9 @@ func (j *Job) typed(ctx context.Context) error {
 			return err
 		}
 		columns = append(columns, fmt.Sprintf("CAST(%[1]s AS %[2]s) AS %[1]s", engine.Ident(c), typ))
+	}
+	if j.Declare.Operation != "" {
+		columns = append(columns, OpColumn)
 	}
 	rows := j.temp("rows")
 	query := fmt.Sprintf("CREATE TEMP VIEW %s AS SELECT %s FROM %s", rows, strings.Join(columns, ", "), engine.Ident(j.Rows))
@@ -144,6 +155,7 @@ func (j *Job) replace(ctx context.Context, op dml.Replace, r *Result) (err error
 		return err
 	}
 	r.Inserted, r.Updated = r.Operation.Metrics["numTargetRowsInserted"], r.Operation.Metrics["numTargetRowsUpdated"]
+	r.Deleted = r.Operation.Metrics["numTargetRowsDeleted"]
 	return nil
 }
 
@@ -153,7 +165,8 @@ func (j *Job) merge(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	matched, err := j.match(ctx, latest)
+	seq := engine.Ident(j.Declare.SequenceBy)
+	matched, err := j.match(ctx, latest, fmt.Sprintf("t.%[1]s > l.%[1]s", seq), fmt.Sprintf("t.%[1]s = l.%[1]s", seq))
 	if err != nil {
 		return err
 	}
@@ -189,16 +202,16 @@ func (j *Job) latest(ctx context.Context, key []string) (table, superseded strin
 	return latest, fmt.Sprintf("SELECT %s FROM %s WHERE _rank > 1", columns, ranked), nil
 }
 
-// match finds the table's rows of the same keys: _l (rowid of latest), _file, _pos, and _stale: the table's row is as new or newer.
-func (j *Job) match(ctx context.Context, latest string) (string, error) {
+// match finds the table's rows t of the keys in latest l: _l (rowid of latest), _file, _pos, and _stale: the table's row is as new or newer.
+// stale is the condition that it is in any case, tie that the digest decides.
+func (j *Job) match(ctx context.Context, latest, stale, tie string) (string, error) {
 	matched := j.temp("matched")
 	target, err := j.target(ctx)
 	if err != nil {
 		return "", err
 	}
-	seq := engine.Ident(j.Declare.SequenceBy)
-	err = j.To.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %[1]s AS SELECT l.rowid AS _l, t._file, t._pos, t.%[2]s > l.%[2]s AS _stale, t.%[2]s = l.%[2]s AS _tie FROM %[3]s l JOIN %[4]s t ON %[5]s",
-		matched, seq, latest, target, equal("l", "t", j.Declare.UniqueKey)))
+	err = j.To.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT l.rowid AS _l, t._file, t._pos, %s AS _stale, %s AS _tie FROM %s l JOIN %s t ON %s",
+		matched, stale, tie, latest, target, equal("l", "t", j.Declare.UniqueKey)))
 	if err != nil {
 		return "", err
 	}
@@ -229,9 +242,12 @@ func (j *Job) target(ctx context.Context) (string, error) {
 
 // digest is the MD5 of a row's columns as text, each with its length, so that no two rows are written alike. It uses the model's
 // columns only: what a materialization adds is no part of the row.
-func (j *Job) digest(alias string) string {
-	parts := make([]string, 0, len(j.Schema.Fields))
-	for _, c := range j.modelColumns() {
+func (j *Job) digest(alias string) string { return Digest(alias, j.modelColumns()) }
+
+// Digest is SQL for the digest of a row by some of its columns.
+func Digest(alias string, columns []string) string {
+	parts := make([]string, 0, len(columns))
+	for _, c := range columns {
 		text := fmt.Sprintf("CAST(%s.%s AS VARCHAR)", alias, engine.Ident(c))
 		parts = append(parts, fmt.Sprintf("coalesce(length(%s) || ':' || %s, '-')", text, text))
 	}
@@ -243,6 +259,9 @@ func (j *Job) modelColumns() []string {
 	var out []string
 	for _, f := range j.Schema.Fields {
 		if j.Declare.Materialized == pipeline.SCD2 && (f.Name == ValidTo || f.Name == IsCurrent || f.Name == j.Declare.SurrogateKey) {
+			continue
+		}
+		if j.Declare.Deletes == pipeline.SoftDeletes && f.Name == pipeline.IsDeleted {
 			continue
 		}
 		out = append(out, f.Name)
@@ -270,7 +289,7 @@ func (j *Job) totals(ctx context.Context, r *Result, superseded, stale string) e
 	r.Control = map[string]lake.Totals{}
 	for _, t := range j.Control {
 		sum := func(rows string) string {
-			return fmt.Sprintf("(SELECT coalesce(sum(%s), 0) FROM (%s))", t.Expr, rows)
+			return fmt.Sprintf("(SELECT coalesce(sum(%s), 0) FROM (%s)%s)", t.Expr, rows, j.carries())
 		}
 		good := sum("SELECT * FROM " + engine.Ident(j.Rows))
 		var v lake.Totals

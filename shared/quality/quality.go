@@ -2,12 +2,13 @@
 // audited on what a step staged, before any reader sees it.
 //
 // A row passes a rule when its expression is true; NULL does not pass. The score of an audit is the share of rows that hold, in percent,
-// averaged over the rules.
+// averaged over the rules. Rows that are deleted softly carry no values to judge: rules and tests pass over them.
 package quality
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lakestep/lakestep/shared/engine"
@@ -38,6 +39,14 @@ type Audit struct {
 	Rows     string                                                               // relation: the table as it will be
 	Written  string                                                               // relation: the rows that the batch wrote
 	Resolve  func(ctx context.Context, table string) (relation string, err error) // other tables, as they are; "" for one that is not there yet
+}
+
+// live is the relation of the rows that are not deleted.
+func (a *Audit) live() string {
+	if a.Declare.Deletes != pipeline.SoftDeletes {
+		return a.Rows
+	}
+	return fmt.Sprintf("(SELECT * FROM %s WHERE %s IS NOT TRUE)", a.Rows, pipeline.IsDeleted)
 }
 
 // finding is what a rule's query gives.
@@ -110,8 +119,8 @@ func (a *Audit) check(ctx context.Context, name, kind, severity string, f findin
 
 // rule counts rows that fail a row rule. Rows that a quarantining rule refused are counted by the decision; none may be in the table.
 func (a *Audit) rule(ctx context.Context, r pipeline.Rule) (finding, error) {
-	f := finding{sample: fmt.Sprintf("SELECT * FROM %s WHERE (%s) IS NOT TRUE", a.Rows, r.Expr)}
-	err := a.Session.Row(ctx, fmt.Sprintf("SELECT count(*), count(*) FILTER ((%s) IS NOT TRUE) FROM %s", r.Expr, a.Rows), &f.rows, &f.failed)
+	f := finding{sample: fmt.Sprintf("SELECT * FROM %s WHERE (%s) IS NOT TRUE", a.live(), r.Expr)}
+	err := a.Session.Row(ctx, fmt.Sprintf("SELECT count(*), count(*) FILTER ((%s) IS NOT TRUE) FROM %s", r.Expr, a.live()), &f.rows, &f.failed)
 	return f, err
 }
 
@@ -138,8 +147,8 @@ func (a *Audit) test(ctx context.Context, t pipeline.Test) (finding, error) {
 
 // count is a test of single rows: those for which bad is true fail.
 func (a *Audit) count(ctx context.Context, bad string) (finding, error) {
-	f := finding{sample: fmt.Sprintf("SELECT * FROM %s WHERE %s", a.Rows, bad)}
-	err := a.Session.Row(ctx, fmt.Sprintf("SELECT count(*), count(*) FILTER (%s) FROM %s", bad, a.Rows), &f.rows, &f.failed)
+	f := finding{sample: fmt.Sprintf("SELECT * FROM %s WHERE %s", a.live(), bad)}
+	err := a.Session.Row(ctx, fmt.Sprintf("SELECT count(*), count(*) FILTER (%s) FROM %s", bad, a.live()), &f.rows, &f.failed)
 	return f, err
 }
 
@@ -149,7 +158,11 @@ func (a *Audit) unique(ctx context.Context, columns []string) (finding, error) {
 	for i, c := range columns {
 		known[i] = engine.Ident(c) + " IS NOT NULL"
 	}
-	groups := fmt.Sprintf("SELECT %s, count(*) AS _rows FROM %s WHERE %s GROUP BY ALL", keys, a.Rows, strings.Join(known, " AND "))
+	rows := a.live()
+	if slices.Equal(columns, a.Declare.UniqueKey) {
+		rows = a.Rows // a key has one row, deleted or not
+	}
+	groups := fmt.Sprintf("SELECT %s, count(*) AS _rows FROM %s WHERE %s GROUP BY ALL", keys, rows, strings.Join(known, " AND "))
 	f := finding{sample: "SELECT * FROM (" + groups + ") WHERE _rows > 1"}
 	err := a.Session.Row(ctx, fmt.Sprintf("SELECT coalesce(sum(_rows), 0)::BIGINT, coalesce(sum(_rows - 1), 0)::BIGINT FROM (%s)", groups), &f.rows, &f.failed)
 	return f, err
@@ -163,10 +176,10 @@ func (a *Audit) relationships(ctx context.Context, t pipeline.Test) (finding, er
 	if other == "" {
 		other = fmt.Sprintf("(SELECT CAST(NULL AS VARCHAR) AS %s WHERE false)", engine.Ident(t.Field))
 	}
-	missing := fmt.Sprintf("SELECT t.* FROM %s t WHERE NOT EXISTS (SELECT 1 FROM %s o WHERE o.%s = t.%s)", a.Rows, other, engine.Ident(t.Field), engine.Ident(t.Column))
+	missing := fmt.Sprintf("SELECT t.* FROM %s t WHERE NOT EXISTS (SELECT 1 FROM %s o WHERE o.%s = t.%s)", a.live(), other, engine.Ident(t.Field), engine.Ident(t.Column))
 	f := finding{sample: missing}
 	var failed int64
-	if err := a.Session.Row(ctx, fmt.Sprintf("SELECT (SELECT count(*) FROM %s), (SELECT count(*) FROM (%s))", a.Rows, missing), &f.rows, &failed); err != nil {
+	if err := a.Session.Row(ctx, fmt.Sprintf("SELECT (SELECT count(*) FROM %s), (SELECT count(*) FROM (%s))", a.live(), missing), &f.rows, &failed); err != nil {
 		return f, err
 	}
 	if share := float64(f.rows-failed) / float64(max(f.rows, 1)); f.rows > 0 && share < t.MinShare {
@@ -178,7 +191,7 @@ func (a *Audit) relationships(ctx context.Context, t pipeline.Test) (finding, er
 
 func (a *Audit) rowCount(ctx context.Context, t pipeline.Test) (finding, error) {
 	var f finding
-	err := a.Session.Row(ctx, "SELECT count(*) FROM "+a.Rows, &f.rows)
+	err := a.Session.Row(ctx, "SELECT count(*) FROM "+a.live(), &f.rows)
 	switch {
 	case t.Min != nil && f.rows < *t.Min:
 		f.message = fmt.Sprintf("%d rows, at least %d must be", f.rows, *t.Min)
@@ -191,7 +204,7 @@ func (a *Audit) rowCount(ctx context.Context, t pipeline.Test) (finding, error) 
 func (a *Audit) expression(ctx context.Context, t pipeline.Test) (finding, error) {
 	var holds bool
 	var f finding
-	err := a.Session.Row(ctx, fmt.Sprintf("SELECT count(*), coalesce((%s), false) FROM %s", t.Expr, a.Rows), &f.rows, &holds)
+	err := a.Session.Row(ctx, fmt.Sprintf("SELECT count(*), coalesce((%s), false) FROM %s", t.Expr, a.live()), &f.rows, &holds)
 	if err == nil && !holds {
 		f.message = "is not true: " + t.Expr
 	}
@@ -199,14 +212,15 @@ func (a *Audit) expression(ctx context.Context, t pipeline.Test) (finding, error
 }
 
 // controlTotal holds what a batch left in the table against what it brought: the rows that it wrote, found again in the table by their
-// key, must be as many as the decision accepted, with the sum that its input had after what was superseded or stale.
+// key, must be as many as the decision accepted, with the sum that its input had after what was superseded or stale. Rows that only removed are
+// left out of both.
 func (a *Audit) controlTotal(ctx context.Context, t pipeline.Test) (finding, error) {
 	var f finding
 	want := a.Decision.Control[t.Name]
 	keys := a.Declare.UniqueKey
 	rows := a.Written
 	if len(keys) > 0 {
-		rows = fmt.Sprintf("(SELECT t.* FROM %s t SEMI JOIN %s w USING (%s))", a.Rows, a.Written, engine.Idents(keys))
+		rows = fmt.Sprintf("(SELECT t.* FROM %s t SEMI JOIN %s w USING (%s))", a.live(), a.Written, engine.Idents(keys))
 	}
 	var sum string
 	var same bool
@@ -214,8 +228,8 @@ func (a *Audit) controlTotal(ctx context.Context, t pipeline.Test) (finding, err
 		number(want.Accepted), t.Expr, rows), &f.rows, &sum, &same); err != nil {
 		return f, err
 	}
-	if f.rows != a.Decision.Counts.Accepted || !same {
-		f.message = fmt.Sprintf("the batch brought %d rows with a sum of %s, and left %d rows with a sum of %s", a.Decision.Counts.Accepted, want.Accepted, f.rows, sum)
+	if brought := a.Decision.Counts.Accepted - want.Removals; f.rows != brought || !same {
+		f.message = fmt.Sprintf("the batch brought %d rows with a sum of %s, and left %d rows with a sum of %s", brought, want.Accepted, f.rows, sum)
 	}
 	return f, nil
 }

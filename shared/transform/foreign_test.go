@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lakestep/lakestep/shared/cases"
+	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -185,5 +187,63 @@ func TestForeignReadsTheFeed(t *testing.T) {
 				t.Errorf("%s since %d, delta-rs -, ours +\n%s", name, from, diff)
 			}
 		}
+	}
+}
+
+// Tables of change events are as all others to delta-rs: it reads the same change data, deletes included, and maintains them; then they go on.
+func TestForeignReadsEvents(t *testing.T) {
+	for deletes, want := range map[string][2]string{
+		"soft": {"1|7|b2|y|true 2|8|back|x|false 3|7|c|x|true 4|7|d|x|true", "1|7|b2|y|true 2|9|new|x|false 3|7|c|x|true 4|9|d|x|true"},
+		"hard": {"2|8|back|x", "2|9|new|x"},
+	} {
+		t.Run(deletes, func(t *testing.T) {
+			h := &house{Lab: laketest.New(t, openFile), files: eventFiles(cases.Case{First: "operation: op\ndeletes: " + deletes + "\nunchanged: gaps"})}
+			load := func(rows ...laketest.Row) {
+				h.Append(t, "bronze.raw", []string{"id", "seq", "v", "w", "op", "gaps"}, rows...)
+				h.make(t, "silver.s", transform.Staged)
+			}
+			load(laketest.Row{"1", "1", "b", "x", "i", nil}, laketest.Row{"2", "1", "a", "x", "i", nil}, laketest.Row{"3", "1", "c", "x", "i", nil})
+			load(laketest.Row{"1", "2", "b2", nil, "u", "w"}, laketest.Row{"2", "3", nil, nil, "d", nil}, laketest.Row{"4", "3", "d", "x", "i", nil})
+			load(laketest.Row{"1", "4", nil, "y", "u", "v"})
+			load(laketest.Row{nil, "7", nil, nil, "t", nil}, laketest.Row{"2", "8", "back", "x", "i", nil})
+			h.want(t, "silver.s", strings.Split(want[0], " ")...)
+			h.sameChanges(t, "silver.s")
+			h.foreign(t, "optimize,checkpoint,vacuum", "silver/s")
+			load(laketest.Row{"2", "9", "new", nil, "u", "w"}, laketest.Row{"4", "9", nil, nil, "d", nil})
+			h.want(t, "silver.s", strings.Split(want[1], " ")...)
+			if p := h.At(t, "silver.s", -1).Protocol(); p.MinReaderVersion != 1 || p.MinWriterVersion != 4 {
+				t.Errorf("%+v", p)
+			}
+		})
+	}
+}
+
+// sameChanges holds delta-rs's change data of a table against ours.
+func (h *house) sameChanges(t *testing.T, name string) {
+	t.Helper()
+	session, err := h.Engine.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	table := dml.Table{Delta: h.Lake.Delta(name), Store: h.Lake.Store, Session: session, Now: h.Lake.Now}
+	relation, err := table.Changes(t.Context(), 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample, err := session.Sample(t.Context(), "SELECT _commit_version, _change_type, * EXCLUDE (_commit_version, _change_type, _commit_timestamp) FROM "+relation, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, cells := range sample[1:] {
+		got = append(got, strings.Join(cells, "|"))
+	}
+	lines := strings.NewReplacer("|True", "|true", "|False", "|false").Replace(h.foreign(t, "cdf", strings.Replace(name, ".", "/", 1), "0"))
+	want := strings.Split(strings.TrimSpace(lines), "\n")
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s, delta-rs -, ours +\n%s", name, diff)
 	}
 }

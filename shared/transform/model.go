@@ -106,26 +106,46 @@ func (j *job) arbiter() *pipeline.Table {
 	return t
 }
 
-// runModel makes _good (and in silver _typed) of the model's result.
-func (j *job) runModel(ctx context.Context) error {
+// compile makes the view of the model.
+func (j *job) compile(ctx context.Context) error {
 	schema, err := Compile(ctx, j.session, j.Table)
-	if err != nil {
-		return err
-	}
 	j.model = withoutRow(schema)
-	into, query := goodRows, "SELECT * FROM "+modelView
+	return err
+}
+
+// runModel makes _good (and in silver _typed) of the model's result, for a table of the schema.
+func (j *job) runModel(ctx context.Context, table delta.Schema) error {
+	rows := modelView
+	if j.Table.Operation != "" {
+		var err error
+		if rows, err = j.events(ctx, table); err != nil {
+			return err
+		}
+	}
+	into, query := goodRows, "SELECT * FROM "+rows
 	if j.Table.Layer == pipeline.Silver {
 		reason := quality.Reason(silverRules(j.Table, j.model))
+		if j.Table.Operation != "" {
+			reason = eventReason(reason)
+		}
 		if j.RefuseAll {
 			reason = "coalesce(" + reason + ", 'batch_quarantined')"
 		}
-		into, query = typedRows, fmt.Sprintf("SELECT *, %s AS _reason FROM %s", reason, modelView)
+		into, query = typedRows, fmt.Sprintf("SELECT *, %s AS _reason FROM %s", reason, rows)
 	}
-	if err := j.session.Exec(ctx, "CREATE TEMP TABLE "+into+" AS "+query); err != nil {
-		return fault.New(fault.KindOf(err), "run", j.Table.Model.File, "%w", err).WithHint("%s", fault.HintOf(err))
+	if err := j.runSQL(ctx, "CREATE TEMP TABLE "+into+" AS "+query); err != nil {
+		return err
 	}
 	if into == typedRows {
 		return j.view(ctx, goodRows, "SELECT * EXCLUDE (_row, _reason) FROM "+typedRows+" WHERE _reason IS NULL")
+	}
+	return nil
+}
+
+// runSQL runs a statement with the model in it.
+func (j *job) runSQL(ctx context.Context, query string) error {
+	if err := j.session.Exec(ctx, query); err != nil {
+		return fault.New(fault.KindOf(err), "run", j.Table.Model.File, "%w", err).WithHint("%s", fault.HintOf(err))
 	}
 	return nil
 }

@@ -17,6 +17,11 @@ import (
 // compileRules checks rules and tests where they will run: all on the table's columns, and rules that send rows to quarantine on the
 // model's result too.
 func compileRules(ctx context.Context, s *engine.Session, t *pipeline.Table, model delta.Schema) error {
+	if t.Operation != "" {
+		if err := checkEvents(t, withoutRow(model)); err != nil {
+			return err
+		}
+	}
 	columns := materialize.Columns(t, withoutRow(model))
 	if err := checkColumns(t, columns); err != nil {
 		return err
@@ -133,6 +138,30 @@ func withoutRow(s delta.Schema) delta.Schema {
 		if f.Name != rowID {
 			out.Fields = append(out.Fields, f)
 		}
+	}
+	return out
+}
+
+// silverRules are the declared rules, and behind them that key and sequence are there, and the sequence is finite: no later row could pass
+// one that is not.
+func silverRules(t *pipeline.Table, model delta.Schema) []pipeline.Rule {
+	out := slices.Clone(t.Rules)
+	refuse := func(name, expr string) {
+		out = append(out, pipeline.Rule{Name: name, Expr: expr, OnFailure: pipeline.OnFailureQuarantine})
+	}
+	for i, r := range out {
+		out[i].Expr = onlyFor(t, r.Expr, materialize.Upsert)
+	}
+	for _, c := range t.UniqueKey {
+		refuse("null_"+c, onlyFor(t, engine.Ident(c)+" IS NOT NULL", materialize.Upsert, materialize.Delete))
+	}
+	if t.SequenceBy != "" {
+		refuse("null_"+t.SequenceBy, engine.Ident(t.SequenceBy)+" IS NOT NULL")
+	}
+	f, _ := model.Field(t.SequenceBy)
+	switch f.Type {
+	case delta.Timestamp, delta.Date, delta.Double, delta.Float:
+		refuse("infinite_"+t.SequenceBy, "isfinite("+engine.Ident(t.SequenceBy)+")")
 	}
 	return out
 }

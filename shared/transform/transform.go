@@ -47,6 +47,7 @@ type Outcome struct {
 	Decision *lake.Decision
 	Inserted int64
 	Updated  int64
+	Deleted  int64
 }
 
 // Runner runs transformations.
@@ -155,7 +156,11 @@ func (j *job) digest() string {
 	if err != nil {
 		panic(err) // the names are ours, on one line
 	}
-	raw, err := json.Marshal([]any{model.SQL, t.Materialized, t.UniqueKey, t.SequenceBy, t.TrackedColumns, t.History, t.SurrogateKey, rules(t.Rules), j.RefuseAll})
+	parts := []any{model.SQL, t.Materialized, t.UniqueKey, t.SequenceBy, t.TrackedColumns, t.History, t.SurrogateKey, rules(t.Rules), j.RefuseAll}
+	if t.Operation != "" {
+		parts = append(parts, t.Operation, t.Deletes, t.Unchanged)
+	}
+	raw, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // strings only
 	}
@@ -175,11 +180,14 @@ func (j *job) make(ctx context.Context) (Outcome, error) {
 	if err := j.views(ctx); err != nil {
 		return Outcome{}, err
 	}
-	if err := j.runModel(ctx); err != nil {
+	if err := j.compile(ctx); err != nil {
 		return Outcome{}, err
 	}
 	schema, err := j.schema()
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := j.runModel(ctx, schema); err != nil {
 		return Outcome{}, err
 	}
 	d := j.table.Next(j.Request.Run, j.attempt)
@@ -189,7 +197,7 @@ func (j *job) make(ctx context.Context) (Outcome, error) {
 		if refused, err = j.refuse(ctx, d); err != nil {
 			return Outcome{}, err
 		}
-	} else if err := j.keysPresent(ctx); err != nil {
+	} else if err := j.rowsHold(ctx); err != nil {
 		return Outcome{}, err
 	}
 	mat := materialize.Job{Table: j.table, Declare: j.Table, Schema: schema, Rows: goodRows, Control: j.controls(), Decided: j.arbiter() != nil,
@@ -211,13 +219,17 @@ func (j *job) make(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	staged, err := j.stage(ctx, d, schema, res)
-	return Outcome{Status: Staged, Staged: lake.StagedRef{Attempt: staged.Attempt, SHA256: staged.SHA256}, Decision: d, Inserted: res.Inserted, Updated: res.Updated}, err
+	return Outcome{Status: Staged, Staged: lake.StagedRef{Attempt: staged.Attempt, SHA256: staged.SHA256}, Decision: d,
+		Inserted: res.Inserted, Updated: res.Updated, Deleted: res.Deleted}, err
 }
 
 // stage writes the commit that waits for its audit.
 func (j *job) stage(ctx context.Context, d *lake.Decision, schema delta.Schema, res materialize.Result) (delta.Staged, error) {
 	op := delta.Operation{Name: "WRITE", Parameters: map[string]any{"mode": "Append"}, Attempt: j.attempt,
 		Metrics: map[string]int64{"numOutputRows": res.Inserted + res.Updated, "numTargetRowsInserted": res.Inserted, "numTargetRowsUpdated": res.Updated}}
+	if j.Table.Operation != "" {
+		op.Metrics["numTargetRowsDeleted"] = res.Deleted
+	}
 	switch j.Table.Materialized {
 	case pipeline.Full:
 		op.Parameters["mode"] = "Overwrite"
@@ -273,7 +285,11 @@ func (j *job) schema() (delta.Schema, error) {
 
 // kind is how a table is made, as it must stay: its rows mean something else otherwise.
 func kind(t *pipeline.Table) string {
-	return fmt.Sprintf("%s(%s)", t.Materialized, strings.Join(t.UniqueKey, ", "))
+	k := fmt.Sprintf("%s(%s)", t.Materialized, strings.Join(t.UniqueKey, ", "))
+	if t.Operation != "" { // the columns that tell of events may change their names: they are not stored
+		k += fmt.Sprintf(" with %s deletes", t.Deletes)
+	}
+	return k
 }
 
 // CheckContract holds the columns that a table will have against its contract.
@@ -298,6 +314,16 @@ func CheckContract(t *pipeline.Table, columns delta.Schema) error {
 		WithHint("change the model, or agree on a new version of the contract")
 }
 
+// rowsHold refuses rows that do not say what to do with the table. A silver table would send them to its quarantine.
+func (j *job) rowsHold(ctx context.Context) error {
+	if j.Table.Operation != "" {
+		if err := j.eventsHold(ctx); err != nil {
+			return err
+		}
+	}
+	return j.keysPresent(ctx)
+}
+
 // keysPresent refuses rows that a merge could not find again. A contract asks for the same, later and with more words.
 func (j *job) keysPresent(ctx context.Context) error {
 	columns := slices.Clone(j.Table.UniqueKey)
@@ -307,8 +333,12 @@ func (j *job) keysPresent(ctx context.Context) error {
 	if len(columns) == 0 {
 		return nil
 	}
+	null := anyNull(columns)
+	if j.Table.Operation != "" { // a truncate is about no key
+		null = fmt.Sprintf("(%s) AND (%s <> '%s' OR %s)", null, materialize.OpColumn, materialize.Truncate, anyNull([]string{j.Table.SequenceBy}))
+	}
 	var n int64
-	if err := j.session.Row(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", goodRows, anyNull(columns)), &n); err != nil || n == 0 {
+	if err := j.session.Row(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", goodRows, null), &n); err != nil || n == 0 {
 		return err
 	}
 	return fault.New(fault.SchemaBroken, "run", j.Table.Model.File, "%d rows have a NULL among %s", n, strings.Join(columns, ", ")).
@@ -321,26 +351,4 @@ func anyNull(columns []string) string {
 		out[i] = engine.Ident(c) + " IS NULL"
 	}
 	return strings.Join(out, " OR ")
-}
-
-// silverRules are the declared rules, and behind them that key and sequence are there, and the sequence is finite: no later row could pass
-// one that is not.
-func silverRules(t *pipeline.Table, model delta.Schema) []pipeline.Rule {
-	out := slices.Clone(t.Rules)
-	refuse := func(name, expr string) {
-		out = append(out, pipeline.Rule{Name: name, Expr: expr, OnFailure: pipeline.OnFailureQuarantine})
-	}
-	columns := slices.Clone(t.UniqueKey)
-	if t.SequenceBy != "" {
-		columns = append(columns, t.SequenceBy)
-	}
-	for _, c := range columns {
-		refuse("null_"+c, engine.Ident(c)+" IS NOT NULL")
-	}
-	f, _ := model.Field(t.SequenceBy)
-	switch f.Type {
-	case delta.Timestamp, delta.Date, delta.Double, delta.Float:
-		refuse("infinite_"+t.SequenceBy, "isfinite("+engine.Ident(t.SequenceBy)+")")
-	}
-	return out
 }
