@@ -6,7 +6,7 @@ java_ok() { java -version 2>&1 | grep -qE 'version "(1[7-9]|2[0-9])' && command 
 maven() {
 	local said
 	mkdir -p ".tools/$2"
-	cp "tools/$2/pom.xml" ".tools/$2/"
+	cp "tools/$2/pom.xml" ".tools/$2/" # beside it, Maven leaves marks
 	said=$(mvn --quiet --batch-mode -Dstyle.color=never -f ".tools/$2/pom.xml" "dependency:$1" -DincludeScope=runtime -DoutputDirectory="$PWD/.tools/$2/app" 2>&1) || { echo "$said" >&2; return 1; }
 }
 
@@ -17,6 +17,7 @@ java_args() { printf '%s\n' -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -X
 archive_classes() {
 	local dir=$PWD/.tools/$1 text=$2 pid
 	shift 2
+	: >"$dir/archive.log"
 	timeout 120 java "@$dir/java.args" -XX:ArchiveClassesAtExit="$dir/classes.jsa" "$@" >"$dir/archive.log" 2>&1 &
 	pid=$!
 	while kill -0 $pid 2>/dev/null && ! grep -q "$text" "$dir/archive.log"; do sleep 0.2; done
@@ -44,4 +45,8 @@ kafka_once() {
 	java @.tools/kafka/java.args kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qg -c "$dir/server.properties" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; return 1; }
 	archive_classes kafka "Kafka Server started" kafka.Kafka "$dir/server.properties"
 	rm -rf "$dir"
+}
+
+registry_once() {
+	archive_classes registry "Listening on" -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$1" io.quarkus.runner.GeneratedMain
 }

@@ -77,6 +77,16 @@ elif [ "$(cat .tools/kafka/stamp 2>/dev/null)" != "$want" ]; then
 	echo "$want" >.tools/kafka/stamp
 fi
 
+want=$({ java -version 2>&1 || true; cat tools/registry/pom.xml tools/java.sh; pwd; } | stamp -)
+if java_ok && [ "$(cat .tools/registry/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing a schema registry into .tools/registry"
+	rm -rf .tools/registry
+	maven unpack-dependencies registry
+	java_args registry "$(printf '%s:' "$PWD"/.tools/registry/app/*-runner.jar)"
+	registry_once "$(free_port)"
+	echo "$want" >.tools/registry/stamp
+fi
+
 [ "${1:-}" = long ] || exit 0
 want=$({ "$python" --version; cat tools/spark/requirements.txt tools/spark/pom.xml; pwd; } | stamp -)
 if [ "$(cat .tools/spark/stamp 2>/dev/null)" != "$want" ]; then
