@@ -129,6 +129,9 @@ func (l *loader) open(ctx context.Context, part connector.Part) (rows, rejects s
 	if part.Parquet {
 		rows = l.session.Parquet(paths)
 		columns, err = l.session.Raw(ctx, rows)
+		for i := range min(len(columns), len(part.Columns)) {
+			columns[i].Name = part.Columns[i]
+		}
 		return rows, "", columns, err
 	}
 	rows, rejects = l.session.CSV(engine.CSV{Paths: paths, Columns: part.Columns, Header: part.Header, Delimiter: part.Delimiter, EmptyText: part.EmptyText, CRLF: part.CRLF, LineBreaks: part.LineBreaks})

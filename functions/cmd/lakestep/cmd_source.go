@@ -251,6 +251,9 @@ func partQuery(ctx context.Context, session *engine.Session, part connector.Part
 		columns, err := session.Raw(ctx, session.Parquet(paths))
 		selected := make([]string, len(columns))
 		for i, c := range columns {
+			if i < len(part.Columns) {
+				c.Name = part.Columns[i]
+			}
 			selected[i] = c.Expr + " AS " + engine.Ident(c.Name)
 		}
 		return fmt.Sprintf("SELECT %s FROM %s r", strings.Join(selected, ", "), session.Parquet(paths)), err

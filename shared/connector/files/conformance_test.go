@@ -23,7 +23,8 @@ import (
 type format struct {
 	settings connector.Settings
 	write    func(w io.Writer, rows []record)
-	broken   string // a file with three malformed lines, "" where there are none
+	broken   string // a file that is malformed
+	breaks   int    // in so many places
 }
 
 // record is a row as a test writes it.
@@ -34,11 +35,11 @@ type record struct {
 }
 
 func TestConformanceCSV(t *testing.T) {
-	conform(t, format{stream("path", "*.data", "format", "csv"), writeCSV, "id,name\n1\n2\n3\n"})
+	conform(t, format{stream("path", "*.data", "format", "csv"), writeCSV, "id,name\n1\n2\n3\n", 3})
 }
 
 func TestConformanceJSONL(t *testing.T) {
-	conform(t, format{stream("path", "*.data", "format", "jsonl"), writeJSONL, "1\n2\n3\n"})
+	conform(t, format{stream("path", "*.data", "format", "jsonl"), writeJSONL, "1\n2\n3\n", 3})
 }
 
 func writeCSV(w io.Writer, rows []record) {
@@ -154,7 +155,9 @@ func (o *origin) rowsOf(t testing.TB, n, each int, like record) (ids []string) {
 }
 
 func (o *origin) malformed(t testing.TB, n int) {
-	o.land(t, func(w io.Writer) { io.Copy(w, strings.NewReader(o.format.broken)) })
+	for range n / o.format.breaks {
+		o.land(t, func(w io.Writer) { io.Copy(w, strings.NewReader(o.format.broken)) })
+	}
 }
 
 // gate is a store that can be made to hang or to fail.

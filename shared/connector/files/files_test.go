@@ -231,3 +231,6 @@ func TestCancelled(t *testing.T) {
 		}
 	}
 }
+
+// elsewhere is a store that is not on this machine.
+type elsewhere struct{ store.Store }

@@ -108,6 +108,11 @@ func read(t testing.TB, e *engine.Engine, page connector.Page) loaded {
 			paths = append(paths, f.Path)
 			out.counted += f.Rows
 		}
+		if p.Parquet {
+			out.columns = p.Columns
+			out.rows = append(out.rows, parquetRows(t, session, paths, p.Columns)...)
+			continue
+		}
 		rows, rejects := session.CSV(engine.CSV{Paths: paths, Columns: p.Columns, Header: p.Header, Delimiter: p.Delimiter, EmptyText: p.EmptyText, CRLF: p.CRLF, LineBreaks: p.LineBreaks})
 		cells := make([]string, len(p.Columns))
 		for i, c := range p.Columns {
@@ -134,6 +139,24 @@ func read(t testing.TB, e *engine.Engine, page connector.Page) loaded {
 	slices.SortFunc(out.rows, slices.Compare)
 	slices.SortStableFunc(out.rejects, func(a, b reject) int { return int(a.line - b.line) })
 	return out
+}
+
+// parquetRows reads files as the bronze step does.
+func parquetRows(t testing.TB, session *engine.Session, paths, names []string) [][]string {
+	t.Helper()
+	relation := session.Parquet(paths)
+	columns, err := session.Raw(t.Context(), relation)
+	must(t, err)
+	if len(columns) != len(names) {
+		t.Fatalf("the engine sees %d columns, the connector %q", len(columns), names)
+	}
+	var cells []string
+	for _, c := range columns {
+		cells = append(cells, fmt.Sprintf("coalesce(CAST(%s AS VARCHAR), chr(0) || 'NULL')", c.Expr))
+	}
+	rows, err := session.Strings(t.Context(), fmt.Sprintf("SELECT %s FROM %s r ORDER BY ALL", strings.Join(cells, ", "), relation))
+	must(t, err)
+	return rows
 }
 
 func badLines(t testing.TB, session *engine.Session, path string) (out []reject) {

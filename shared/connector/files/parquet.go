@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -52,10 +53,6 @@ func readFooter(f parquet.ReaderAtSeeker) (out footer, bad string) {
 			bad = fmt.Sprintf("the file is broken Parquet: %v", p)
 		}
 	}()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return out, err.Error()
-	}
 	r, err := file.NewParquetReader(f)
 	if err != nil {
 		return out, "the file is no Parquet, or broken: " + err.Error()
@@ -76,11 +73,20 @@ func readFooter(f parquet.ReaderAtSeeker) (out footer, bad string) {
 	case slices.ContainsFunc(out.names, func(n string) bool { return strings.EqualFold(n, pathColumn) }):
 		return out, "the file has a column " + pathColumn + ", which the engine needs for itself"
 	}
-	return out, intact(r, size)
+	return out, intact(f, r)
 }
 
-// intact looks whether what the footer names lies in the file: one that was cut and joined has a good footer.
-func intact(r *file.Reader, size int64) string {
+// intact looks whether what the footer names lies in the file: one that lacks a piece in its middle has a good footer.
+func intact(f parquet.ReaderAtSeeker, r *file.Reader) string {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err.Error()
+	}
+	tail := make([]byte, 8) // the footer's length, and PAR1
+	if _, err := f.ReadAt(tail, size-8); err != nil {
+		return err.Error()
+	}
+	end := size - 8 - int64(binary.LittleEndian.Uint32(tail))
 	var rows int64
 	for g := range r.NumRowGroups() {
 		group := r.MetaData().RowGroup(g)
@@ -94,7 +100,7 @@ func intact(r *file.Reader, size int64) string {
 			if chunk.HasDictionaryPage() {
 				at = min(at, chunk.DictionaryPageOffset())
 			}
-			if at < 4 || chunk.TotalCompressedSize() < 0 || at+chunk.TotalCompressedSize() > size-8 {
+			if at < 4 || chunk.TotalCompressedSize() < 0 || at+chunk.TotalCompressedSize() > end {
 				return fmt.Sprintf("the file is broken Parquet: column %d of row group %d lies outside of the file", c, g)
 			}
 		}
