@@ -21,7 +21,7 @@ const eventContract = `{"apiVersion": "v3.1.0", "kind": "DataContract", "id": "g
 // TestEvents runs the cases of testdata/events/*.txt: change events of a merged table. A case is
 //
 //	=== its name
-//	the keys of silver.s beyond merge by id and seq, instead of soft deletes with operation op and unchanged gaps; may be empty
+//	the keys of silver.s beyond merge by id (or its own unique_key) and seq, instead of soft deletes with operation op and unchanged gaps; may be empty
 //	--- 1, --- 2 ...                 the batches: id seq v w op gaps in columns of commas, - for NULL; the rows of later lines came later
 //	--- silver.sql, --- gold.sql     the models
 //	--- gold                         the keys of gold.g, a merge by id and seq, which is made once behind each batch; left out: there is none
@@ -46,9 +46,12 @@ func eventFiles(c cases.Case) map[string]string {
 	if keys == "" {
 		keys = "operation: op\ndeletes: soft\nunchanged: gaps"
 	}
+	if !strings.Contains(keys, "unique_key") {
+		keys = "unique_key: id\n" + keys
+	}
 	indent := func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") + "\n" }
 	text := "name: x\nlake: lake\nsources: { l: { connector: files, path: landing, streams: { raw: { path: '*.csv', format: csv } } } }\n" +
-		"bronze: { raw: { stream: l.raw } }\nsilver:\n  s:\n    model: s.sql\n    materialized: merge\n    unique_key: id\n    sequence_by: seq\n    quarantine: q\n" + indent(keys)
+		"bronze: { raw: { stream: l.raw } }\nsilver:\n  s:\n    model: s.sql\n    materialized: merge\n    sequence_by: seq\n    quarantine: q\n" + indent(keys)
 	if gold, ok := c.Sections["gold"]; ok {
 		text += "gold:\n  g:\n    model: g.sql\n    materialized: merge\n    unique_key: id\n    sequence_by: seq\n    contract: g.json\n" + indent(gold)
 	}
@@ -112,4 +115,25 @@ func (h *house) say(t *testing.T, out *strings.Builder, name, quarantine string)
 	for _, line := range lines {
 		fmt.Fprintln(out, "  refused", line)
 	}
+}
+
+// What a delete leaves is part of what a table is; what the columns of the events are called is not.
+func TestKindOfEventsStays(t *testing.T) {
+	h := &house{Lab: laketest.New(t, openFile), files: eventFiles(cases.Case{First: "operation: op\ndeletes: hard"})}
+	load := func(seq string) {
+		h.Append(t, "bronze.raw", []string{"id", "seq", "v", "w", "op", "gaps"}, laketest.Row{"1", seq, "a", "x", "i", nil})
+	}
+	load("1")
+	h.make(t, "silver.s", transform.Staged)
+	load("2")
+	right := h.files["pipeline.yaml"]
+	for _, other := range []string{"", "    operation: op\n    deletes: soft\n"} {
+		h.files["pipeline.yaml"] = strings.Replace(right, "    operation: op\n    deletes: hard\n", other, 1)
+		_, err := h.try(t, "silver.s")
+		wantFault(t, err, fault.SchemaBroken, "silver.s is a table of merge(id) with hard deletes")
+	}
+	h.files["pipeline.yaml"] = strings.Replace(right, "operation: op", "operation: what", 1)
+	h.files["s.sql"] = strings.Replace(h.files["s.sql"], " op,", " op AS what,", 1)
+	h.make(t, "silver.s", transform.Staged)
+	h.want(t, "silver.s", "1|2|a|x|NULL")
 }

@@ -28,6 +28,7 @@ type Output struct {
 	Quarantined int64           `json:"quarantined"`
 	Inserted    int64           `json:"inserted"`
 	Updated     int64           `json:"updated"`
+	Deleted     int64           `json:"deleted,omitempty"` // rows that hard deletes took away
 }
 
 // Skipped is the status of a table that was not made because the gate of one that it reads is closed.
@@ -67,7 +68,7 @@ func (r *Runner) Handle(ctx context.Context, in Input) (Output, error) {
 		return out, nil
 	}
 	c := made.Decision.Counts
-	out.Staged, out.Inserted, out.Updated = &made.Staged, made.Inserted, made.Updated
+	out.Staged, out.Inserted, out.Updated, out.Deleted = &made.Staged, made.Inserted, made.Updated, made.Deleted
 	out.Read, out.Accepted, out.Superseded, out.Stale, out.Quarantined = c.Read, c.Accepted, c.Superseded, c.Stale, c.Quarantined
 	return out, nil
 }
