@@ -69,7 +69,7 @@ func (o *streamOptions) stream(ctx context.Context, s streams) error {
 		switch failed++; {
 		case err == nil:
 			failed = 0
-		case !fault.KindOf(err).Retryable() || failed >= maxLooks:
+		case !worthAnother(err) || failed >= maxLooks:
 			return err
 		default:
 			fmt.Fprintf(s.err, "%v; looking again in %s\n", err, o.every)
@@ -83,6 +83,15 @@ func (o *streamOptions) stream(ctx context.Context, s streams) error {
 		case <-time.After(o.every):
 		}
 	}
+}
+
+// worthAnother tells whether a run that ended so may end otherwise the next time.
+func worthAnother(err error) bool {
+	var reported errReported
+	if errors.As(err, &reported) {
+		return reported.code == exitCode(fault.New(fault.Unavailable, "", "", "again")) || reported.code == exitBusy
+	}
+	return fault.KindOf(err).Retryable()
 }
 
 // maxLooks is how often in a row the sources may be out of reach.
