@@ -39,6 +39,8 @@ func (b *builder) add(ctx context.Context, path string, it connector.Item) error
 		return b.addJSON(ctx, path, it)
 	case "parquet":
 		return b.addParquet(path, it)
+	case "avro":
+		return b.addAvro(ctx, path, it)
 	default:
 		return b.addCSV(ctx, path, it)
 	}

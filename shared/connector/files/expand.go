@@ -63,11 +63,15 @@ func expand(ctx context.Context, in io.Reader, codec, path string, limit int64) 
 	case err != nil:
 		bad = broken(codec, err)
 	case size > limit:
-		bad = fmt.Sprintf("the file expands to more than %d bytes: more than a page may hold, and over %d times its size", limit, maxRatio)
+		bad = tooMuch(limit)
 	default:
 		return size, "", nil
 	}
 	return 0, bad, os.Remove(path)
+}
+
+func tooMuch(limit int64) string {
+	return fmt.Sprintf("the file expands to more than %d bytes: more than a page may hold, and over %d times its size", limit, maxRatio)
 }
 
 func broken(codec string, err error) string {

@@ -87,13 +87,40 @@ func position(items ...connector.Item) connector.Position {
 // load takes all files of a folder as one page through the engine, as the bronze step does.
 func load(t testing.TB, e *engine.Engine, dir string, st connector.Settings) loaded {
 	t.Helper()
+	return loadLimited(t, e, dir, st, connector.Limit{Items: 1000, Bytes: 1 << 40})
+}
+
+func loadLimited(t testing.TB, e *engine.Engine, dir string, st connector.Settings, limit connector.Limit) loaded {
+	t.Helper()
 	s, err := file.New(dir)
 	must(t, err)
 	src, err := files.New(s, config(st))
 	must(t, err)
-	page, err := src.Next(t.Context(), connector.Request{Stream: "s", Dir: t.TempDir(), Limit: connector.Limit{Items: 1000, Bytes: 1 << 40}})
+	page, err := src.Next(t.Context(), connector.Request{Stream: "s", Dir: t.TempDir(), Limit: limit})
 	must(t, err)
 	return read(t, e, page)
+}
+
+// benchmarkRead reads the files of a folder as pages.
+func benchmarkRead(b *testing.B, dir string, st connector.Settings, rows int) {
+	s, err := file.New(dir)
+	must(b, err)
+	src, err := files.New(s, config(st))
+	must(b, err)
+	for b.Loop() {
+		page, err := src.Next(b.Context(), connector.Request{Stream: "s", Dir: b.TempDir()})
+		must(b, err)
+		var n int64
+		for _, p := range page.Parts {
+			for _, f := range p.Files {
+				n += f.Rows
+			}
+		}
+		if n != int64(rows) {
+			b.Fatalf("%d rows, want %d", n, rows)
+		}
+	}
+	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
 
 func read(t testing.TB, e *engine.Engine, page connector.Page) loaded {

@@ -1,0 +1,53 @@
+package avrorow
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+)
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends a text as a JSON string.
+func appendString(out, text []byte) []byte {
+	out = append(out, '"')
+	from := 0
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		out = append(out, text[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			out = append(out, '\\', c)
+		case '\n':
+			out = append(out, '\\', 'n')
+		case '\r':
+			out = append(out, '\\', 'r')
+		case '\t':
+			out = append(out, '\\', 't')
+		default:
+			out = append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return append(append(out, text[from:]...), '"')
+}
+
+// appendBytes appends bytes as a JSON string in base64.
+func appendBytes(out, b []byte) []byte {
+	return append(base64.StdEncoding.AppendEncode(append(out, '"'), b), '"')
+}
+
+// appendFloat appends a number with as many digits as tell it apart; what JSON has no number for becomes a string.
+func appendFloat(out []byte, f float64, bits int) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(out, `"NaN"`...)
+	case math.IsInf(f, 1):
+		return append(out, `"Infinity"`...)
+	case math.IsInf(f, -1):
+		return append(out, `"-Infinity"`...)
+	}
+	return strconv.AppendFloat(out, f, 'g', -1, bits)
+}
