@@ -63,6 +63,18 @@ elif [ "$(cat .tools/moto/stamp 2>/dev/null)" != "$want" ]; then
 	echo "$want" >.tools/moto/stamp
 fi
 
+want=$({ "$python" --version; cat tools/fakesnow/requirements.txt; pwd; } | stamp -)
+if ! "$python" -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then
+	echo "tools: no fakesnow: it needs python 3.11, this is $("$python" --version); the tests against it will be skipped" >&2
+	rm -rf .tools/fakesnow
+elif [ "$(cat .tools/fakesnow/stamp 2>/dev/null)" != "$want" ]; then
+	echo "tools: installing fakesnow into .tools/fakesnow"
+	rm -rf .tools/fakesnow
+	"$python" -m venv .tools/fakesnow/venv
+	.tools/fakesnow/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r tools/fakesnow/requirements.txt
+	echo "$want" >.tools/fakesnow/stamp
+fi
+
 . tools/java.sh
 want=$({ java -version 2>&1 || true; cat tools/kafka/pom.xml tools/java.sh; pwd; } | stamp -)
 if ! java_ok; then

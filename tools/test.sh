@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 export LAKESTEP_TEST_PYTHON=$PWD/.tools/venv/bin/python
 export LAKESTEP_TEST_VERSITYGW=$PWD/.tools/versitygw/versitygw
 [ ! -d .tools/moto ] || export LAKESTEP_TEST_MOTO=$PWD/.tools/moto/venv/bin/moto_server # python 3.10 has none: what it skips is listed at the end
+[ ! -d .tools/fakesnow ] || export LAKESTEP_TEST_FAKESNOW=$PWD/.tools/fakesnow/venv/bin/fakesnow # as moto
 export LAKESTEP_TEST_AZURITE=$PWD/.tools/azurite/node_modules/.bin/azurite-blob
 [ ! -d .tools/kafka ] || export LAKESTEP_TEST_KAFKA=$PWD/.tools/kafka # without java 17 and maven there is none
 [ ! -d .tools/registry ] || export LAKESTEP_TEST_REGISTRY=$PWD/.tools/registry # nor this

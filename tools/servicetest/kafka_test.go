@@ -110,6 +110,7 @@ func TestKafkaRefuses(t *testing.T) {
 }
 
 func TestKafkaStopsAndStarts(t *testing.T) {
+	t.Parallel()
 	k := servicetest.OwnKafka(t, "message.max.bytes=2000")
 	makeTopic(t, k.Plaintext, "x")
 	produce(t, "x", "before", kgo.SeedBrokers(k.Plaintext))

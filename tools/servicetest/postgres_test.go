@@ -69,6 +69,7 @@ func TestPostgresTLS(t *testing.T) {
 }
 
 func TestPostgresStopsAndStarts(t *testing.T) {
+	t.Parallel()
 	p := servicetest.OwnPostgres(t, "logical_decoding_work_mem=64kB")
 	p.SQL(t, "postgres", "CREATE TABLE x (n int); INSERT INTO x VALUES (1)")
 	if got := p.SQL(t, "postgres", "SHOW logical_decoding_work_mem"); got != "64kB" {

@@ -127,6 +127,7 @@ func TestRegistryGuarded(t *testing.T) {
 }
 
 func TestRegistryStopsAndStarts(t *testing.T) {
+	t.Parallel()
 	r := servicetest.OwnRegistry(t)
 	id := register(t, r.URL, "kept", schema{Schema: avroA})
 	r.Stop(t)
