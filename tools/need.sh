@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks what must be installed on this machine: `need.sh build` for building and running lakestep, `need.sh test`
-# for the tests as well, `need.sh long` for the long tests, which run Spark. For all that is missing it prints one line that installs it on Debian and Ubuntu.
+# for the tests as well, `need.sh long` for the long tests, which run Spark. For all that is missing it prints one line that installs it on Debian
+# and Ubuntu, and a hint for what just some tests would like to have.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,6 +45,21 @@ if [ "$mode" = long ]; then
 	need "java 17" openjdk-17-jre-headless java_ok
 	need maven maven have mvn
 fi
+
+# Without these the tests pass too, but leave something out; tools/test.sh lists that in the end.
+postgres_ok() { [ -n "${LAKESTEP_TEST_POSTGRES:-}" ] || have initdb || ls -d /usr/lib/postgresql/*/bin/initdb; }
+hints=()
+hint() { # Debian package, command that succeeds when it is there
+	local deb=$1
+	shift
+	"$@" >/dev/null 2>&1 || hints+=("$deb")
+}
+[ "$mode" = build ] || hint postgresql postgres_ok
+if [ "$mode" = test ]; then # the long tests need them
+	hint openjdk-17-jre-headless java_ok
+	hint maven have mvn
+fi
+[ ${#hints[@]} -eq 0 ] || echo "hint: to test against PostgreSQL, Kafka and a schema registry as well: sudo apt-get install -y ${hints[*]}" >&2
 
 [ ${#missing[@]} -gt 0 ] || exit 0
 
