@@ -1,0 +1,147 @@
+package message
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lakestep/lakestep/shared/connector/internal/spool"
+)
+
+// Format says how a value or a key is written.
+type Format string
+
+// The formats. The first three are Confluent's wire format: a zero byte, the schema's id in four bytes, the value.
+const (
+	Avro       Format = "avro"
+	JSONSchema Format = "json_schema"
+	Protobuf   Format = "protobuf"
+	JSON       Format = "json"
+	Text       Format = "text"
+	Binary     Format = "binary"
+)
+
+// NeedsRegistry tells whether values are of schemas that a registry has.
+func (f Format) NeedsRegistry() bool { return f == Avro || f == JSONSchema || f == Protobuf }
+
+// schemaType is the registry's word for a format.
+func (f Format) schemaType() string {
+	return map[Format]string{Avro: "AVRO", JSONSchema: "JSON", Protobuf: "PROTOBUF"}[f]
+}
+
+// formatOf is the format of a registry's schema.
+func formatOf(s *Schema) Format {
+	switch s.Type {
+	case "JSON":
+		return JSONSchema
+	case "PROTOBUF":
+		return Protobuf
+	}
+	return Avro
+}
+
+// An error of a codec is the message's own fault: it goes to the rejected rows. Faults are those of others: the page cannot be read.
+
+// codec decodes the values of one schema, whose columns are known before.
+type codec interface {
+	columns() []spool.Column
+	decode(in *input, payload []byte, row []cell) error
+}
+
+// openCodec decodes values into fields: which there are, each value says itself.
+type openCodec interface {
+	fields(payload []byte, o *object) error
+}
+
+// keyCodec gives a value as the text of a key. Nil is null.
+type keyCodec interface {
+	key(in *input, payload []byte) ([]byte, error)
+}
+
+// codecKey is what a codec is made of; path says which message of a Protobuf file.
+type codecKey struct {
+	format Format
+	id     int32
+	path   string
+}
+
+// codec gives the codec of a schema of the registry.
+func (r *Registry) codec(ctx context.Context, k codecKey) (any, error) {
+	r.mu.Lock()
+	c, ok := r.codecs[k]
+	r.mu.Unlock()
+	if ok {
+		return c, nil
+	}
+	s, err := r.byID(ctx, k.id)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = r.compile(ctx, k, s); err != nil {
+		return nil, fmt.Errorf("schema %d: %w", k.id, err)
+	}
+	r.mu.Lock()
+	r.codecs[k] = c
+	r.mu.Unlock()
+	return c, nil
+}
+
+func (r *Registry) compile(ctx context.Context, k codecKey, s *Schema) (any, error) {
+	if formatOf(s) != k.format {
+		return nil, fmt.Errorf("it is of type %s, the stream's format is %s", formatOf(s).schemaType(), k.format)
+	}
+	references, err := r.referenced(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	switch k.format {
+	case Protobuf:
+		return newProto(ctx, s.Text, references, k.path)
+	case JSONSchema:
+		return newJSONSchema(s.Text, references)
+	}
+	texts := make([]string, len(references))
+	for i, ref := range references {
+		texts[i] = ref.text
+	}
+	return newAvro(s.Text, texts)
+}
+
+var (
+	errNoWire   = errors.New("no schema id before the value: it was not written with a schema registry's serializer")
+	errNoSchema = errors.New("a value without a schema id")
+)
+
+// wire takes the schema's id off a payload, and for Protobuf the path to the message within the schema.
+func wire(f Format, payload []byte) (k codecKey, body []byte, err error) {
+	if len(payload) == 0 {
+		return k, nil, errNoSchema
+	}
+	if len(payload) < 5 || payload[0] != 0 {
+		return k, nil, errNoWire
+	}
+	k = codecKey{format: f, id: int32(binary.BigEndian.Uint32(payload[1:]))}
+	if body = payload[5:]; f != Protobuf {
+		return k, body, nil
+	}
+	if len(body) > 0 && body[0] == 0 { // short for the first message
+		return k, body[1:], nil
+	}
+	in := input{b: body}
+	n := in.long()
+	if n < 1 || n > maxDepth {
+		return k, nil, fmt.Errorf("a message path of length %d", n)
+	}
+	var path strings.Builder
+	for range n {
+		i := in.long()
+		if i < 0 || i > 1<<16 {
+			in.fail("a message of index %d", i)
+		}
+		path.WriteString(fmt.Sprintf("%d/", i))
+	}
+	k.path = path.String()
+	return k, in.b, in.err
+}
