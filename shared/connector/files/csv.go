@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/fault"
@@ -211,7 +212,7 @@ func (o *output) field(text []byte, quoted bool, delim byte) {
 	case quoted:
 		o.buf = append(o.buf, text...)
 	case len(text) > 0 && (bytes.ContainsAny(text, "\"\r\n\\ \t") || bytes.IndexByte(text, delim) >= 0):
-		o.buf = appendQuoted(o.buf, text)
+		o.buf = appendQuoted(o.buf, string(text))
 	default:
 		o.buf = append(o.buf, text...)
 	}
@@ -219,7 +220,11 @@ func (o *output) field(text []byte, quoted bool, delim byte) {
 
 // value adds a field that is not NULL.
 func (o *output) value(text string) {
-	o.field(appendQuoted(nil, []byte(text)), true, ',')
+	if o.begun {
+		o.buf = append(o.buf, ',')
+	}
+	o.begun = true
+	o.buf = appendQuoted(o.buf, text)
 }
 
 // row ends the row that the fields made; one that the engine could not read is a reject. line and text are what it was made of.
@@ -269,10 +274,15 @@ func (o *output) Close() error {
 	return o.failed(errors.Join(o.rowsTo.Flush(), o.badTo.Error(), o.rowFile.Close(), o.badFile.Close()))
 }
 
-func appendQuoted(b, text []byte) []byte {
+func appendQuoted(b []byte, text string) []byte {
 	b = append(b, '"')
-	b = append(b, bytes.ReplaceAll(text, []byte{'"'}, []byte(`""`))...)
-	return append(b, '"')
+	for {
+		i := strings.IndexByte(text, '"')
+		if i < 0 {
+			return append(append(b, text...), '"')
+		}
+		b, text = append(append(b, text[:i]...), `""`...), text[i+1:]
+	}
 }
 
 // maxText is how much of a rejected line is kept, in bytes.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/lakestep/lakestep/shared/connector"
 )
@@ -39,7 +40,7 @@ func (l *lines) next(ctx context.Context) (text, error) {
 			return text{}, err
 		case tooLong:
 			return text{l.n, line, tooLongText("line")}, nil
-		case len(bytes.TrimSpace([]byte(line))) > 0:
+		case strings.TrimSpace(line) != "":
 			return text{l.n, line, ""}, nil
 		}
 	}
