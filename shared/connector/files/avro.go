@@ -19,9 +19,9 @@ import (
 // addAvro decodes an object container file into typed rows. A block that is broken goes to the bad lines, those around it are taken; of a
 // file whose header cannot be read nothing is.
 func (b *builder) addAvro(ctx context.Context, path string, it connector.Item) error {
-	file, err := os.Open(path)
+	file, err := reopen(it.Key, path)
 	if err != nil {
-		return fault.New(fault.Unavailable, "read", it.Key, "%w", err)
+		return err
 	}
 	defer file.Close()
 	c, bad := newContainer(file)

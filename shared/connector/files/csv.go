@@ -164,9 +164,9 @@ func (c *csvFile) each(ctx context.Context, s *splitter, yield func(*csvRecord) 
 }
 
 func (c *csvFile) open() (*splitter, error) {
-	f, err := os.Open(c.path)
+	f, err := reopen(c.key, c.path)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "read", c.key, "%w", err)
+		return nil, err
 	}
 	s, err := newSplitter(f, c.delim)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/lakestep/lakestep/shared/connector"
@@ -115,6 +116,18 @@ func moved(key string, err error) error {
 		return changed(key)
 	}
 	return err
+}
+
+// reopen opens an item's local file, which may be gone where it is read in place.
+func reopen(key, path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, changed(key)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "read", key, "%w", err)
+	}
+	return f, nil
 }
 
 func changed(key string) error {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -37,9 +36,9 @@ type cell struct {
 
 // run reads the file once. A key that appears after the first row makes the rest of the pass collect keys only; late then asks for another pass.
 func (c *converter) run(ctx context.Context, path, rows, bad string) (out *output, late bool, err error) {
-	file, err := os.Open(path)
+	file, err := reopen(c.key, path)
 	if err != nil {
-		return nil, false, fault.New(fault.Unavailable, "read", c.key, "%w", err)
+		return nil, false, err
 	}
 	defer file.Close()
 	if out, err = newOutput(c.key, rows, bad); err != nil {

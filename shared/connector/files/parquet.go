@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -15,15 +14,14 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"github.com/lakestep/lakestep/shared/connector"
-	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
 )
 
 // addParquet takes a file as it is: the engine reads it in place. Its footer says what it holds.
 func (b *builder) addParquet(path string, it connector.Item) error {
-	f, err := os.Open(path)
+	f, err := reopen(it.Key, path)
 	if err != nil {
-		return fault.New(fault.Unavailable, "read", it.Key, "%w", err)
+		return err
 	}
 	defer f.Close()
 	footer, bad := readFooter(f)
