@@ -33,7 +33,7 @@ type connectorSpec struct {
 }
 
 func text(name string, of ...string) setting { return setting{name: name, kind: textSetting, of: of} }
-func secret(name string) setting             { return setting{name: name, kind: secretSetting} }
+func hidden(name string) setting                 { return setting{name: name, kind: secretSetting} }
 func credential(name string) setting         { return setting{name: name, kind: credentialSetting} }
 func number(name string, of ...string) setting {
 	return setting{name: name, kind: numberSetting, of: of}
@@ -64,7 +64,7 @@ func connectors() map[string]connectorSpec {
 			selector: "format",
 		},
 		"postgres": {
-			source: []setting{secret("url"), text("host"), number("port"), text("database"), credential("username"), secret("password"),
+			source: []setting{hidden("url"), text("host"), number("port"), text("database"), credential("username"), hidden("password"),
 				choice("sslmode", "prefer", "disable", "allow", "require", "verify-ca", "verify-full"), text("sslrootcert"), duration("statement_timeout")},
 			stream: slices.Concat([]setting{text("table").needed(), choice("mode", "cdc", "watermark", "full").needed(), list("columns"), text("slot", "cdc"),
 				text("publication", "cdc"), number("parallel"), number("chunk_rows"), number("slot_lag_bytes", "cdc")}, incremental),
@@ -72,10 +72,10 @@ func connectors() map[string]connectorSpec {
 			columns:  postgresColumns,
 		},
 		"kafka": {
-			source: []setting{list("bootstrap_servers").needed(), text("schema_registry_url"), credential("schema_registry_username"), secret("schema_registry_password"),
+			source: []setting{list("bootstrap_servers").needed(), text("schema_registry_url"), credential("schema_registry_username"), hidden("schema_registry_password"),
 				text("group.id"), choice("auto.offset.reset", "earliest", "latest"), choice("enable.auto.commit", "false"),
 				choice("security.protocol", "SASL_SSL", "SASL_PLAINTEXT", "SSL", "PLAINTEXT"), choice("sasl.mechanism", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
-				credential("sasl.username"), secret("sasl.password"), text("ssl.ca.location"), choice("isolation.level", "read_committed", "read_uncommitted")},
+				credential("sasl.username"), hidden("sasl.password"), text("ssl.ca.location"), choice("isolation.level", "read_committed", "read_uncommitted")},
 			stream: []setting{text("topic").needed(), choice("value_format", "avro", "json_schema", "protobuf", "json", "text", "binary").needed(),
 				choice("key_format", "text", "avro", "json_schema", "protobuf", "json", "binary"), duration("max_wait")},
 			selector: "value_format",
@@ -83,7 +83,7 @@ func connectors() map[string]connectorSpec {
 		},
 		"snowflake": {
 			source: []setting{text("account").needed(), text("warehouse"), text("database").needed(), text("schema"), text("role"), credential("username"),
-				secret("password"), choice("authenticator", "password", "key_pair", "oauth"), secret("private_key"), secret("private_key_passphrase"), secret("token"),
+				hidden("password"), choice("authenticator", "password", "key_pair", "oauth"), hidden("private_key"), hidden("private_key_passphrase"), hidden("token"),
 				text("host"), number("port"), choice("protocol", "https", "http"), text("query_tag"), duration("statement_timeout")},
 			stream:   slices.Concat([]setting{text("table"), text("query"), choice("mode", "watermark", "full").needed(), list("columns"), number("parallel")}, incremental),
 			selector: "mode",

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/document"
+	"github.com/lakestep/lakestep/shared/secret"
 )
 
 // batchSegment in a stream's path stands for one folder, whose name becomes the rows' _batch_id.
@@ -139,14 +139,12 @@ func (l *loader) checkText(f document.Fields, s setting, text string) {
 		if d, err := time.ParseDuration(text); err != nil || d < 0 {
 			l.Add(f.Pos(s.name), "such as 90s, 15m or 1h30m", "%q must be a span of time", s.name)
 		}
-	case s.kind == secretSetting && !isReference(text): // the text is not repeated: it may be the secret
-		l.Add(f.Pos(s.name), "env:NAME, aws-secretsmanager:NAME or azure-keyvault:VAULT/NAME: docs/secrets.md", "%q must be a reference to a secret, not its value", s.name)
+	case s.kind == secretSetting: // the text is not repeated: it may be the secret
+		if _, err := secret.Parse(text); err != nil {
+			l.Add(f.Pos(s.name), "env:NAME, aws-secretsmanager:NAME or azure-keyvault:VAULT/NAME: docs/secrets.md", "%q must be a reference to a secret, not its value", s.name)
+		}
 	}
 }
-
-var reference = regexp.MustCompile(`^(env|aws-secretsmanager|azure-keyvault):\S+$`)
-
-func isReference(text string) bool { return reference.MatchString(text) }
 
 // The words of a schema contract, as dlt has them.
 const (
