@@ -29,8 +29,8 @@ func kafkaClient(t *testing.T, options ...kgo.Opt) *kgo.Client {
 	return c
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
+func aMinute(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -38,7 +38,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 func makeTopic(t *testing.T, address, topic string) {
 	t.Helper()
 	admin := kadm.NewClient(kafkaClient(t, kgo.SeedBrokers(address)))
-	if _, err := admin.CreateTopic(within(t, 20*time.Second), 1, 1, nil, topic); err != nil {
+	if _, err := admin.CreateTopic(aMinute(t), 1, 1, nil, topic); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,7 +46,7 @@ func makeTopic(t *testing.T, address, topic string) {
 func produce(t *testing.T, topic, value string, options ...kgo.Opt) {
 	t.Helper()
 	c := kafkaClient(t, options...)
-	if err := c.ProduceSync(within(t, 20*time.Second), &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr(); err != nil {
+	if err := c.ProduceSync(aMinute(t), &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -55,7 +55,7 @@ func produce(t *testing.T, topic, value string, options ...kgo.Opt) {
 func consume(t *testing.T, topic string, n int, options ...kgo.Opt) (values []string) {
 	t.Helper()
 	c := kafkaClient(t, append(options, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
-	for ctx := within(t, 20*time.Second); len(values) < n; {
+	for ctx := aMinute(t); len(values) < n; {
 		fetches := c.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestKafkaRefuses(t *testing.T) {
 		"SCRAM-SHA-256": scram.Auth{User: k.User, Pass: "wrong"}.AsSha256Mechanism(),
 	} {
 		c := kafkaClient(t, kgo.SeedBrokers(k.SASLPlaintext), kgo.SASL(m), kgo.RequestRetries(0))
-		if err := c.Ping(within(t, 10*time.Second)); err == nil || !strings.Contains(fmt.Sprint(err), "SASL_AUTHENTICATION_FAILED") {
+		if err := c.Ping(aMinute(t)); err == nil || !strings.Contains(fmt.Sprint(err), "SASL_AUTHENTICATION_FAILED") {
 			t.Errorf("%s with a wrong password: %v", name, err)
 		}
 	}
@@ -129,7 +129,7 @@ func TestKafkaStopsAndStarts(t *testing.T) {
 	}
 	large := &kgo.Record{Topic: "x", Value: make([]byte, 10_000)}
 	c := kafkaClient(t, kgo.SeedBrokers(k.Plaintext), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	if err := c.ProduceSync(within(t, 10*time.Second), large).FirstErr(); err == nil {
+	if err := c.ProduceSync(aMinute(t), large).FirstErr(); err == nil {
 		t.Error("the broker took more than message.max.bytes")
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	host       = "127.0.0.1" // nothing here listens elsewhere
-	startLimit = time.Minute // slow machines run several packages at once
+	host       = "127.0.0.1"     // nothing here listens elsewhere
+	startLimit = 2 * time.Minute // slow machines run several packages at once
 )
 
 // missing is why a service cannot be had here.
