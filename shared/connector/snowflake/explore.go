@@ -229,7 +229,7 @@ func (s *source) Preview(ctx context.Context, r connector.Request) (connector.Pa
 	if n == 0 {
 		n = previewRows
 	}
-	res, err := s.query(ctx, what, fmt.Sprintf("SELECT %s FROM %s LIMIT %d", list, st.relation, n))
+	res, err := s.scan(ctx, what, fmt.Sprintf("SELECT %s FROM %s LIMIT %d", list, st.relation, n))
 	if err != nil {
 		return connector.Page{}, err
 	}

@@ -57,6 +57,16 @@ func (s *source) query(ctx context.Context, what action, sql string) (*result, e
 	return res, err
 }
 
+// scan runs a statement whose result is read chunk by chunk.
+func (s *source) scan(ctx context.Context, what action, sql string) (*result, error) {
+	res, err := s.query(ctx, what, sql)
+	if err == nil && len(res.json) > 0 {
+		err = fault.New(fault.InvalidInput, what.op, what.object, "the server sends the result as JSON, where Arrow was asked for").
+			WithHint("the parameter GO_QUERY_RESULT_FORMAT of the session is ARROW: let nothing on the way change it")
+	}
+	return res, err
+}
+
 func newResult(loader gosnowflake.ArrowStreamLoader) (*result, error) {
 	res := &result{total: loader.TotalRows(), json: loader.JSONData()}
 	for _, t := range loader.RowTypes() {

@@ -33,12 +33,16 @@ const tries = 4
 // read fetches chunks, from the first on, up to parallel at once. It gives how many it took: all, or fewer when the reading was full.
 func (r *reading) read(ctx context.Context, chunks []chunk, parallel int) (taken int, err error) {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
+	slots := make(chan struct{}, parallel)
 	for _, c := range chunks {
+		slots <- struct{}{} // so that what is known then is all but of parallel-1 chunks
 		if ctx.Err() != nil || taken > 0 && r.full(r.spool.Rows(), r.spool.Bytes()) {
 			break
 		}
-		g.Go(func() error { return r.chunk(ctx, c) })
+		g.Go(func() error {
+			defer func() { <-slots }()
+			return r.chunk(ctx, c)
+		})
 		taken++
 	}
 	if err := g.Wait(); err != nil {

@@ -254,7 +254,7 @@ type got struct {
 
 // rows reads the rows of a span. Those of one value are taken however many they are.
 func (in incremental) rows(ctx context.Context, r connector.Request, s span, one bool) (got, error) {
-	res, err := in.source.query(ctx, in.what, fmt.Sprintf("SELECT %s FROM %s WHERE %s", in.list, in.stream.relation, in.cursor.where(s)))
+	res, err := in.source.scan(ctx, in.what, fmt.Sprintf("SELECT %s FROM %s WHERE %s", in.list, in.stream.relation, in.cursor.where(s)))
 	if err != nil {
 		return got{}, err
 	}

@@ -107,7 +107,7 @@ func (s *source) nextWhole(ctx context.Context, st stream, r connector.Request) 
 	if err != nil {
 		return connector.Page{}, fault.New(fault.InvalidInput, "read stream", st.name, "%w", err).WithHint("check columns (%s)", st.at)
 	}
-	res, err := s.query(ctx, what, "SELECT "+list+" FROM "+st.relation)
+	res, err := s.scan(ctx, what, "SELECT "+list+" FROM "+st.relation)
 	if err != nil {
 		return connector.Page{}, err
 	}
@@ -142,7 +142,7 @@ var errGone = errors.New("the result is gone")
 
 // resume goes on with a result.
 func (s *source) resume(ctx context.Context, st stream, r connector.Request, p snapshot) (connector.Page, error) {
-	res, err := s.query(withResult(ctx, p.Query), action{"read", st.origin, st}, "")
+	res, err := s.scan(withResult(ctx, p.Query), action{"read", st.origin, st}, "")
 	switch {
 	case errors.Is(err, errGone):
 		return connector.Page{}, errGone
