@@ -12,6 +12,9 @@ import (
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/files"
+	"github.com/lakestep/lakestep/shared/connector/kafka"
+	"github.com/lakestep/lakestep/shared/connector/postgres"
+	"github.com/lakestep/lakestep/shared/connector/snowflake"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/pipeline"
 	"github.com/lakestep/lakestep/shared/secret"
@@ -27,6 +30,12 @@ func openSource(ctx context.Context, p *pipeline.Pipeline, src pipeline.Source) 
 	switch src.Connector {
 	case "files":
 		return openFiles(ctx, cfg)
+	case "kafka":
+		return kafka.New(ctx, cfg)
+	case "postgres":
+		return postgres.New(ctx, cfg)
+	case "snowflake":
+		return snowflake.New(ctx, cfg)
 	}
 	return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no connector %q", src.Connector)
 }
