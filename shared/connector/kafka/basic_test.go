@@ -60,15 +60,21 @@ func TestColumnsOfAMessage(t *testing.T) {
 
 // A load that ends behind every page goes on where it was.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(3)
 	for round := range 3 {
-		l.send(numbers(topic, 3, round*100, 100)...)
+		l.send(numbers(topic, 3, round*10, 10)...)
 	}
-	for _, limit := range []connector.Limit{{}, {Rows: 1}, {Rows: 7}, {Rows: 299}, {Rows: 300}, {Bytes: 500}, {Bytes: 1}} {
+	for _, c := range []struct {
+		limit connector.Limit
+		pages int
+	}{{connector.Limit{}, 1}, {connector.Limit{Rows: 1}, 30}, {connector.Limit{Rows: 7}, 5}, {connector.Limit{Rows: 29}, 2}, {connector.Limit{Rows: 30}, 1},
+		{connector.Limit{Bytes: 500}, 4}, {connector.Limit{Bytes: 1}, 30}} {
 		load := newLoader(t, l.config(topic, "json"))
-		load.limit = limit
+		load.limit = c.limit
 		load.all()
-		load.holds(0, 300)
+		load.holds(0, 30)
+		equal(t, fmt.Sprintf("pages with %+v", c.limit), load.pages, c.pages)
 	}
 }

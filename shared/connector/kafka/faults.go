@@ -50,6 +50,8 @@ func (s *source) failed(op, object string, err error) error {
 		return with(fault.InvalidInput, "the cluster refuses the user: docs/sources-kafka.md has the commands")
 	case is(kerr.ThrottlingQuotaExceeded):
 		return with(fault.Throttled, "the brokers' quota is used up; try later")
+	case strings.Contains(err.Error(), "tls alert"): // that was read as if it were an answer
+		return with(fault.InvalidInput, "the port speaks TLS: security.protocol SSL or SASL_SSL goes with it (%s)", s.cfg.At)
 	case badCertificate(err):
 		return with(fault.InvalidInput, "ssl.ca.location must hold the certificate of who signed the brokers', and bootstrap_servers name them as it does (%s)", s.cfg.At)
 	}

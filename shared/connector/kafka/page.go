@@ -131,7 +131,7 @@ func (t *taker) take(ctx context.Context, c chunk) (full bool, err error) {
 		if i%1000 == 0 && ctx.Err() != nil {
 			return false, ctx.Err()
 		}
-		if t.full() {
+		if t.full(size(m)) {
 			t.reached(p, c, m.Offset)
 			return true, nil
 		}
@@ -141,7 +141,7 @@ func (t *taker) take(ctx context.Context, c chunk) (full bool, err error) {
 		t.bytes += size(m)
 	}
 	t.reached(p, c, min(c.next, p.target))
-	return t.full() && t.span.left() > 0, nil
+	return t.full(0) && t.span.left() > 0, nil
 }
 
 func (t *taker) part(id int32) *part {
@@ -159,9 +159,11 @@ func (t *taker) reached(p *part, c chunk, offset int64) {
 	p.pos = offset
 }
 
-func (t *taker) full() bool {
+// full tells whether the page has enough, or a message of so many bytes would be too much: one it has at least.
+func (t *taker) full(next int64) bool {
 	rows, rejected := t.rows.Rows()
-	return t.request.Limit.Reached(rows+rejected, t.bytes) || t.rows.Full()
+	limit := t.request.Limit
+	return limit.Reached(rows+rejected, t.bytes) || t.rows.Full() || limit.Bytes > 0 && t.bytes > 0 && t.bytes+next > limit.Bytes
 }
 
 // size is about what a message brings, in bytes.

@@ -71,7 +71,10 @@ func (o *open) full() bool { return len(o.pending) >= pendingRows || o.objects.s
 // flush builds the rows so far.
 func (o *open) flush() error {
 	if o.tables > maxTyped && !o.asText {
-		o.asText, o.lanes = true, nil // what was built of them is in the spool
+		if err := o.flushLanes(); err != nil {
+			return err
+		}
+		o.asText, o.lanes = true, nil
 	}
 	if o.asText {
 		for i := range o.objects.fields {
@@ -215,6 +218,10 @@ func (o *open) finish() error {
 	if err := o.flush(); err != nil {
 		return err
 	}
+	return o.flushLanes()
+}
+
+func (o *open) flushLanes() error {
 	for _, l := range o.lanes {
 		if err := l.flush(); err != nil {
 			return err

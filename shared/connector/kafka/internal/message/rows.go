@@ -25,6 +25,7 @@ type Rows struct {
 	tables  map[codec]*table
 	open    *open
 	gone    *table              // of tombstones
+	order   []*table            // in which they came: the first one of a topic gives the bronze table its types
 	codecs  map[codecKey]lookup // of this page: what the registry does not have it may have later
 	key     input
 	value   input
@@ -81,7 +82,7 @@ func (r *Rows) add(ctx context.Context, m *kgo.Record) (err error) {
 	}
 	if m.Value == nil {
 		if r.gone == nil {
-			r.gone = newTable(r.spool, nil)
+			r.gone = r.table(nil)
 		}
 		return r.gone.add(h, remove)
 	}
@@ -101,13 +102,19 @@ func (r *Rows) add(ctx context.Context, m *kgo.Record) (err error) {
 func (r *Rows) typed(c codec, h head, body []byte) error {
 	t, ok := r.tables[c]
 	if !ok {
-		t = newTable(r.spool, c.columns())
+		t = r.table(c.columns())
 		r.tables[c] = t
 	}
 	if err := c.decode(&r.value, body, t.cells); err != nil {
 		return err
 	}
 	return t.add(h, upsert)
+}
+
+func (r *Rows) table(columns []spool.Column) *table {
+	t := newTable(r.spool, columns)
+	r.order = append(r.order, t)
+	return t
 }
 
 // codecOf gives the codec of a value, and the value without what leads to it.
@@ -183,14 +190,7 @@ func (r *Rows) Rows() (rows, rejected int64) { return r.rows, r.rejects.count }
 
 // Finish completes the page's files.
 func (r *Rows) Finish(page *connector.Page) error {
-	all := make([]*table, 0, len(r.tables)+1)
-	for _, t := range r.tables {
-		all = append(all, t)
-	}
-	if r.gone != nil {
-		all = append(all, r.gone)
-	}
-	for _, t := range all {
+	for _, t := range r.order {
 		if err := t.rows.Flush(); err != nil {
 			return err
 		}
