@@ -18,7 +18,9 @@ type loader struct {
 	limit connector.Limit
 	pages int // of more than nothing
 
-	silent bool // nothing is acknowledged
+	silent bool              // nothing is acknowledged
+	fresh  bool              // the next page is the first of a full refresh
+	window *connector.Window // that is read again
 }
 
 func newLoader(t *testing.T, rig Rig) *loader {
@@ -56,7 +58,7 @@ func (l *loader) close(src connector.Source) {
 
 // request asks for the page behind the table's position, in a folder of its own.
 func (l *loader) request() connector.Request {
-	return connector.Request{Stream: l.rig.Stream, Seen: l.table.at, Dir: l.t.TempDir(), Limit: l.limit}
+	return connector.Request{Stream: l.rig.Stream, Seen: l.table.at, Dir: l.t.TempDir(), Limit: l.limit, Refresh: l.fresh, Window: l.window}
 }
 
 // patiently repeats what fails for a time, as the state machine would.
@@ -98,6 +100,7 @@ func (l *loader) commit(page connector.Page) bool {
 	if err != nil {
 		l.t.Fatalf("page %d: %v", l.pages+1, err)
 	}
+	l.fresh = false
 	if l.pages++; l.pages > maxPages {
 		l.t.Fatalf("%d pages, and no end: an empty page must be Empty(); the position is %s", l.pages, position(l.table.at))
 	}
@@ -106,7 +109,7 @@ func (l *loader) commit(page connector.Page) bool {
 }
 
 // maxPages is more than any of the tests needs.
-const maxPages = 2000
+const maxPages = 1000
 
 // fits checks that a page kept to the limit of its rows.
 func (l *loader) fits(page connector.Page) {

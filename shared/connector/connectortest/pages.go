@@ -228,6 +228,46 @@ func schemaChange(l *loader) {
 	l.holds(ids)
 }
 
+// The table reads its source from the beginning, whatever was acknowledged: here into an empty one, so that everything must come once.
+func refresh(l *loader) {
+	ids := l.rig.Append(l.t, few)
+	l.drain()
+	l.holds(ids)
+	l.table, l.fresh = newTable(l.rig.ID), true
+	l.drain()
+	l.holds(ids)
+	ids = append(ids, l.rig.Append(l.t, few)...)
+	l.drain()
+	l.holds(ids)
+}
+
+// A range is read again as one page, and the position stays where it is.
+func window(l *loader) {
+	ids := l.rig.Append(l.t, few)
+	w, within := l.rig.Window(l.t, few)
+	ids = append(append(ids, within...), l.rig.Append(l.t, few)...)
+	l.step()
+	for range 2 { // in the middle, and at the end
+		src := l.open()
+		l.window = &w
+		page := l.next(src)
+		l.window = nil
+		l.close(src)
+		if page.Cursor != nil || len(page.Items) > 0 {
+			l.t.Errorf("the page of a window moves the position: cursor %s, %d items", page.Cursor, len(page.Items))
+		}
+		again := newTable(l.rig.ID)
+		if err := again.commit(l.t.Context(), page); err != nil {
+			l.t.Fatalf("the page of window %+v: %v", w, err)
+		}
+		if d := again.differences(within); d != "" {
+			l.t.Errorf("the page of window %+v does not hold its %d rows: %s", w, len(within), d)
+		}
+		l.drain()
+	}
+	l.holds(ids)
+}
+
 func unknownType(l *loader) {
 	ids := l.rig.Append(l.t, few)
 	texts, column := l.rig.UnknownType(l.t, few)

@@ -39,6 +39,8 @@ type Rig struct {
 	SchemaChange func(t testing.TB, n int) (ids []string, column string)
 	// UnknownType adds a column of a type that the source does not know, and n rows with it: their texts in it, by id.
 	UnknownType func(t testing.TB, n int) (texts map[string]string, column string)
+	// Window adds n rows and gives the range of the cursor column that holds them, and no other.
+	Window func(t testing.TB, n int) (w connector.Window, ids []string)
 	// Malformed adds n things that are no rows (lines, messages).
 	Malformed func(t testing.TB, n int)
 	// Slow makes the origin so slow that a page takes a minute or more.
@@ -67,10 +69,12 @@ func Run(t *testing.T, fresh func(t *testing.T) Rig) {
 		{"two at once", always, twoAtOnce},
 		{"rows that arrive while reading", always, arriving},
 		{"cancelled", always, cancelled},
+		{"full refresh", always, refresh},
 		{"explorer", always, explorer},
 		{"close", always, closes},
 		{"schema change", func(r Rig) bool { return r.SchemaChange != nil }, schemaChange},
 		{"unknown type", func(r Rig) bool { return r.UnknownType != nil }, unknownType},
+		{"window", func(r Rig) bool { return r.Window != nil }, window},
 		{"malformed", func(r Rig) bool { return r.Malformed != nil }, malformed},
 		{"slow", func(r Rig) bool { return r.Slow != nil }, slow},
 		{"unavailable", func(r Rig) bool { return r.Break != nil }, unavailable},
