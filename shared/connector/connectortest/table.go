@@ -61,6 +61,9 @@ func (tb *table) commit(ctx context.Context, page connector.Page) error {
 		}
 	}
 	for _, r := range rows {
+		if op, _ := r.value("_op"); op == "truncate" { // it is of no row: what was there is gone
+			continue
+		}
 		id, ok := r.value(tb.id)
 		if !ok {
 			return fmt.Errorf("a row without %s: %v", tb.id, r)
