@@ -16,6 +16,7 @@ import (
 type changes struct {
 	st      stream
 	t       *table
+	era     string
 	conn    *conn // for the catalog
 	spool   *spool.Spool
 	meter   *meter
@@ -55,7 +56,7 @@ func (c *changes) handle(ctx context.Context, data []byte) (boundary bool, err e
 	case kind == msgStreamCommit:
 		boundary, err = true, c.replay(ctx, &r)
 	case kind == msgBegin:
-		c.tx = &transaction{commit: r.lsn(), at: r.time(), xid: r.uint32()}
+		c.tx = &transaction{era: c.era, commit: r.lsn(), at: r.time(), xid: r.uint32()}
 	case kind == msgCommit:
 		r.byte() // flags
 		r.lsn()
@@ -87,7 +88,7 @@ func (c *changes) keep(kind byte, r *reader) error {
 
 // replay writes the changes of a large transaction that has committed.
 func (c *changes) replay(ctx context.Context, r *reader) error {
-	tx := &transaction{xid: r.uint32()}
+	tx := &transaction{era: c.era, xid: r.uint32()}
 	r.byte() // flags
 	tx.commit = r.lsn()
 	end := r.lsn()

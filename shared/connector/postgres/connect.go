@@ -18,7 +18,7 @@ const (
 	connectTimeout  = 10 * time.Second // of one try
 	connectTries    = 4
 	questionTimeout = 30 * time.Second // of a question to the catalog
-	closeTimeout    = 2 * time.Second
+	closeTimeout    = 500 * time.Millisecond
 	defaultTimeout  = 10 * time.Minute // of a statement that reads rows
 )
 

@@ -20,6 +20,7 @@ type crew struct {
 	t        *table
 	columns  []column
 	snapshot exported
+	seq      string // of the rows, in mode cdc
 	filter   string
 	dir      string // of the files
 	meter    *meter
@@ -172,8 +173,7 @@ func (o *worker) read(ctx context.Context, c chunk) error {
 	}
 	to := &copied{sheet: o.sheet, meter: w.meter}
 	if w.st.mode == modeCDC {
-		seq := sequence(w.snapshot.at, 0)
-		to.meta = func() { o.sheet.meta.read(w.snapshot.at, seq) }
+		to.meta = func() { o.sheet.meta.snapshot(opRead, w.snapshot.at, w.seq) }
 	}
 	sql := fmt.Sprintf("COPY (SELECT %s FROM %s%s) TO STDOUT", list(names(w.columns)), w.t.from(), and(c.where, w.filter))
 	return w.source.copy(ctx, o.c, w.t, sql, to)

@@ -16,6 +16,7 @@ type cursor struct {
 	Mode     string     `json:"mode"`
 	Origin   *origin    `json:"origin,omitempty"` // cdc
 	LSN      lsn        `json:"lsn,omitempty"`    // cdc: changes that were committed from here on are not read yet
+	Era      string     `json:"era,omitempty"`    // cdc: since a full refresh, how each _seq begins
 	Snapshot *snapshot  `json:"snapshot,omitempty"`
 	Mark     *watermark `json:"watermark,omitempty"`
 }
@@ -131,6 +132,10 @@ func (c *cursor) clone() *cursor {
 
 // sequence is the place of a change in the order of all changes: that of its transaction's commit, and its own among the transaction's. Texts
 // of it sort as the changes did. Rows of a snapshot that was taken at a place have number 0: they are older than what was committed there.
-func sequence(commit lsn, number int64) string {
-	return fmt.Sprintf("%016X-%010X", uint64(commit), number)
+func sequence(era string, commit lsn, number int64) string {
+	return fmt.Sprintf("%s%016X-%010X", era, uint64(commit), number)
 }
+
+// newEra makes the beginning of each _seq from a full refresh on, in microseconds since 1970. The places of the log may begin anew, on another
+// server; R sorts behind all digits, so what comes now is newer than what was there.
+func newEra(micros int64) string { return fmt.Sprintf("R%015X-", micros) }

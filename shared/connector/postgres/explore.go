@@ -114,7 +114,7 @@ func (s *source) Preview(ctx context.Context, r connector.Request) (connector.Pa
 	defer files.Abort()
 	to := &copied{sheet: newSheet(files, names(columns), t.decoders(columns), st.mode == modeCDC), meter: newMeter(r, 0)}
 	if st.mode == modeCDC {
-		to.meta = func() { to.sheet.meta.read(at, sequence(at, 0)) }
+		to.meta = func() { to.sheet.meta.snapshot(opRead, at, sequence("", at, 0)) }
 	}
 	n := r.Limit.Rows
 	if n <= 0 {

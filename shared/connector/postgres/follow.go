@@ -28,26 +28,27 @@ type follower struct {
 
 // follow connects, and checks that the changes behind a position can be read.
 func (s *source) follow(ctx context.Context, c *conn, st stream, cur *cursor) (f *follower, err error) {
-	f = &follower{source: s, cur: cur}
-	if f.repl, err = s.connectReplication(ctx); err != nil {
+	repl, err := s.connectReplication(ctx)
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			closeReplication(f.repl)
+			closeReplication(repl)
 		}
 	}()
+	f = &follower{source: s, cur: cur, repl: repl}
 	t, err := s.describeAlone(ctx, c, st)
 	if err != nil {
 		return nil, err
 	}
-	if _, f.now, err = s.subject(ctx, c, f.repl, st, t, cur); err != nil {
+	if _, f.now, err = s.subject(ctx, c, repl, st, t, cur); err != nil {
 		return nil, err
 	}
 	if _, err = s.keeps(ctx, c, st, cur.LSN); err != nil {
 		return nil, err
 	}
-	f.changes = &changes{st: st, t: t, conn: c, partKey: cur.Snapshot.Key, reached: cur.Snapshot.Reached, end: cur.LSN, big: inProgress{open: map[uint32]*unfinished{}}}
+	f.changes = &changes{st: st, t: t, era: cur.Era, conn: c, partKey: cur.Snapshot.Key, reached: cur.Snapshot.Reached, end: cur.LSN, big: inProgress{open: map[uint32]*unfinished{}}}
 	f.target, err = s.flushed(ctx, c)
 	return f, err
 }

@@ -69,6 +69,7 @@ func (r *reader) string() string {
 
 // transaction is what a commit says of itself.
 type transaction struct {
+	era     string
 	xid     uint32
 	commit  lsn // where its record begins: the order of transactions
 	end     lsn // where the next one may begin

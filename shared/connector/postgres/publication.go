@@ -82,7 +82,7 @@ func (s *source) published(ctx context.Context, c *conn, st stream, t *table) (*
 		FROM pg_publication_tables p WHERE pubname = $1 AND schemaname = $2 AND tablename = $3`, st.publication, st.schema, st.table).Scan(&p.columns, &p.filter)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fault.New(fault.InvalidInput, "read changes of", t.String(), "publication %s does not have the table", st.publication).
-			WithHint("ALTER PUBLICATION %s ADD TABLE %s; what changed while it was not there is not known: start anew (docs/sources-postgres.md)", name(st.publication), name(t.schema, t.name))
+			WithHint("ALTER PUBLICATION %s ADD TABLE %s; what changed while it was not there is not known: begin anew with lakestep run --full-refresh (docs/sources-postgres.md)", name(st.publication), name(t.schema, t.name))
 	}
 	if err != nil {
 		return nil, failed("read publication", st.publication, err)

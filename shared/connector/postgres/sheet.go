@@ -59,6 +59,15 @@ func (s *sheet) value(i int, f field) {
 	}
 }
 
+// truncation writes the row that says that all rows before are gone.
+func (s *sheet) truncation(at lsn, seq string) error {
+	s.meta.snapshot(opTruncate, at, seq)
+	for i := range s.add {
+		s.value(i, field{null: true})
+	}
+	return s.done(0)
+}
+
 // done ends the row, whose values took so many bytes.
 func (s *sheet) done(bytes int) error {
 	s.rows.Grew(bytes)
@@ -86,9 +95,9 @@ func newMetaColumns(r *spool.Rows) *metaColumns {
 	return m
 }
 
-// read appends what is said of a row of a snapshot.
-func (m *metaColumns) read(at lsn, seq string) {
-	m.op.Append(opRead)
+// snapshot appends what is said of a row of a snapshot.
+func (m *metaColumns) snapshot(op string, at lsn, seq string) {
+	m.op.Append(op)
 	m.seq.Append(seq)
 	m.lsn.Append(int64(at))
 	m.at.AppendNull()
@@ -100,7 +109,7 @@ func (m *metaColumns) read(at lsn, seq string) {
 func (m *metaColumns) change(op string, tx *transaction, unchanged []string) {
 	tx.changes++
 	m.op.Append(op)
-	m.seq.Append(sequence(tx.commit, tx.changes))
+	m.seq.Append(sequence(tx.era, tx.commit, tx.changes))
 	m.lsn.Append(int64(tx.commit))
 	m.at.Append(tx.at)
 	m.xid.Append(int64(tx.xid))

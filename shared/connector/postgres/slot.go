@@ -62,7 +62,7 @@ func (sl *slot) usable(st stream) error {
 // lost says that the changes from a position on can not be had any more.
 func lost(st stream, format string, args ...any) error {
 	return fault.New(fault.SourceLost, "read changes from slot", st.slot, format, args...).
-		WithHint("changes may be lost, so nothing is skipped: start anew with a full snapshot, docs/sources-postgres.md tells how. SELECT pg_drop_replication_slot('%s') lets go of the slot", st.slot)
+		WithHint("changes may be lost, so nothing is skipped: begin anew with lakestep run --full-refresh (docs/sources-postgres.md)")
 }
 
 // keeps checks that the slot still has the changes from a position on.
@@ -81,6 +81,18 @@ func (s *source) keeps(ctx context.Context, c *conn, st stream, at lsn) (*slot, 
 		return nil, lost(st, "the slot is at %s, the table at %s: somebody else read from it, or the table was set back", sl.confirmed, at)
 	}
 	return sl, nil
+}
+
+// dropLost drops a slot that is of no use any more, when an operator begins anew.
+func (s *source) dropLost(ctx context.Context, c *conn, st stream) error {
+	sl, err := s.slotOf(ctx, c, st)
+	if err != nil || sl == nil || fault.KindOf(sl.usable(st)) != fault.SourceLost {
+		return err
+	}
+	ctx, cancel := question(ctx)
+	defer cancel()
+	_, err = c.Exec(ctx, "SELECT pg_drop_replication_slot($1)", st.slot)
+	return s.busy(st, sl, "drop", err)
 }
 
 // advance lets the server drop the log before a position. It never goes back.

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
@@ -31,7 +32,9 @@ func (s *source) nextOfSnapshot(ctx context.Context, st stream, cur *cursor, r c
 			WithHint("mode cdc needs PostgreSQL 14 or later; mode watermark and full work with older ones (%s)", st.at)
 	}
 	if cur == nil {
-		err = s.publish(ctx, c, st)
+		if err = s.publish(ctx, c, st); err == nil && r.Refresh {
+			err = s.dropLost(ctx, c, st)
+		}
 	} else {
 		_, err = s.keeps(ctx, c, st, cur.LSN)
 	}
@@ -58,13 +61,48 @@ func (s *source) nextOfSnapshot(ctx context.Context, st stream, cur *cursor, r c
 	next := &cursor{Mode: modeCDC, LSN: snap.at, Snapshot: &snapshot{}}
 	if cur != nil {
 		next = cur.clone()
+	} else if r.Refresh {
+		if next.Era, err = s.era(ctx, c); err != nil {
+			return connector.Page{}, err
+		}
 	}
 	next.Origin = &now
 	columns, err := t.selected(st, pub.columns)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	return s.rowsPage(ctx, st, t, columns, pub.filter, snap, next, r)
+	w := &crew{source: s, st: st, t: t, columns: columns, snapshot: snap, seq: sequence(next.Era, snap.at, 0), filter: pub.filter, dir: r.Dir}
+	page, err := s.rowsPage(ctx, w, next, r)
+	if err == nil && cur == nil && r.Refresh {
+		err = w.begunAnew(&page)
+	}
+	return page, err
+}
+
+// era is when a full refresh begins, by the server's clock.
+func (s *source) era(ctx context.Context, c *conn) (string, error) {
+	ctx, cancel := question(ctx)
+	defer cancel()
+	var micros int64
+	err := c.QueryRow(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").Scan(&micros)
+	return newEra(micros), failed("ask for the time of", s.cfg.Name, err)
+}
+
+// begunAnew puts before the rows of a full refresh that all rows of the past are gone: deletes may be among what was not seen. It has the sequence of
+// the rows, of which a truncation comes first.
+func (w *crew) begunAnew(page *connector.Page) error {
+	files := spool.New(w.dir, w.t.String())
+	defer files.Abort()
+	one := newSheet(files, names(w.columns), w.t.decoders(w.columns), true)
+	if err := one.truncation(w.snapshot.at, w.seq); err != nil {
+		return err
+	}
+	if err := one.rows.Flush(); err != nil {
+		return err
+	}
+	parts, err := files.Parts()
+	page.Parts = merge(parts, page.Parts)
+	return err
 }
 
 // subject checks that changes can be read of a table, and that it is the one that a position is of.
@@ -143,7 +181,7 @@ func (s *source) nextOfLoad(ctx context.Context, st stream, cur *cursor, r conne
 	case cur != nil:
 		next = cur.clone()
 	}
-	return s.rowsPage(ctx, st, t, columns, "", snap, next, r)
+	return s.rowsPage(ctx, &crew{source: s, st: st, t: t, columns: columns, snapshot: snap, dir: r.Dir}, next, r)
 }
 
 // export begins a transaction, and exports what it sees.
@@ -157,26 +195,26 @@ func (c *conn) export(ctx context.Context) (out exported, err error) {
 }
 
 // rowsPage reads rows from where a position's snapshot stands, and moves it on.
-func (s *source) rowsPage(ctx context.Context, st stream, t *table, columns []column, filter string, snap exported, next *cursor, r connector.Request) (connector.Page, error) {
+func (s *source) rowsPage(ctx context.Context, w *crew, next *cursor, r connector.Request) (connector.Page, error) {
+	st, t := w.st, w.t
 	c, err := s.connect(ctx)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	defer c.close()
-	if err := c.takeOver(ctx, snap); err != nil {
+	if err := c.takeOver(ctx, w.snapshot); err != nil {
 		return connector.Page{}, failed("read", t.String(), err)
 	}
-	cut, err := s.cutter(c, st, t, filter, next.Snapshot, r.Limit)
+	cut, err := s.cutter(c, st, t, w.filter, next.Snapshot, r.Limit)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	m := newMeter(r, int64(t.tuples)-next.Snapshot.Rows)
-	w := &crew{source: s, st: st, t: t, columns: columns, snapshot: snap, filter: filter, dir: r.Dir, meter: m}
+	w.meter = newMeter(r, int64(t.tuples)-next.Snapshot.Rows)
 	parts, err := w.read(ctx, cut)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	next.Snapshot.advance(cut, m.total(), snap, st.mode == modeCDC)
+	next.Snapshot.advance(cut, w.meter.total(), w.snapshot, st.mode == modeCDC)
 	doc, err := next.document()
 	if err != nil {
 		return connector.Page{}, err
@@ -202,7 +240,7 @@ func (s *source) cutter(c *conn, st stream, t *table, filter string, at *snapsho
 	for _, n := range at.Key {
 		col, ok := t.column(n)
 		if !ok {
-			return nil, fault.New(fault.InvalidInput, "read", t.String(), "the table lost its key column %s while it was read for the first time", n).WithHint("start anew: docs/sources-postgres.md")
+			return nil, fault.New(fault.InvalidInput, "read", t.String(), "the table lost its key column %s while it was read for the first time", n).WithHint("begin anew with lakestep run --full-refresh (docs/sources-postgres.md)")
 		}
 		k.key = append(k.key, col)
 	}

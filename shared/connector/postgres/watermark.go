@@ -117,7 +117,7 @@ func (s *source) nextByMark(ctx context.Context, st stream, cur *cursor, r conne
 	to := &copied{sheet: newSheet(files, names(b.columns), t.decoders(b.columns), false), meter: newMeter(r, 0)}
 	page := connector.Page{}
 	if r.Window != nil {
-		page.Overlap, err = b.again(ctx, mark, *r.Window, to)
+		page.Overlap, err = b.again(ctx, *r.Window, to)
 	} else {
 		page, err = b.forward(ctx, mark, r.Limit, to)
 	}
@@ -145,15 +145,15 @@ func (b *byMark) mark(cur *cursor) (*watermark, error) {
 
 // forward reads the window again if its rows are others, and what is beyond it.
 func (b *byMark) forward(ctx context.Context, mark *watermark, limit connector.Limit, to *copied) (page connector.Page, err error) {
-	next := watermark{Column: b.col.name}
+	next, changed := watermark{Column: b.col.name}, false
 	if mark != nil {
 		next = *mark
-		changed, err := b.changed(ctx, *mark)
-		if err != nil {
+		if changed, err = b.changed(ctx, *mark); err != nil {
 			return page, err
 		}
+		page.Overlap = &connector.Overlap{Column: b.lake, From: b.inLake(mark.Last)} // a range may have been read that lies beyond the position
 		if changed {
-			page.Overlap = &connector.Overlap{Column: b.lake, From: b.inLake(mark.From)}
+			page.Overlap.From = b.inLake(mark.From)
 			if err := b.copy(ctx, and(b.usual, b.at(">=", mark.From), b.at("<=", mark.Last)), to); err != nil {
 				return page, err
 			}
@@ -163,7 +163,7 @@ func (b *byMark) forward(ctx context.Context, mark *watermark, limit connector.L
 	if page.More, err = b.beyond(ctx, mark, limit, to); err != nil {
 		return page, err
 	}
-	if to.rows == 0 && page.Overlap == nil {
+	if to.rows == 0 && !changed {
 		return connector.Page{}, nil
 	}
 	if to.rows > known {
@@ -308,12 +308,9 @@ func (b *byMark) inLake(value string) string {
 	return value
 }
 
-// again reads a range that was read before. What lies beyond the position is left to the pages to come.
-func (b *byMark) again(ctx context.Context, mark *watermark, w connector.Window, to *copied) (*connector.Overlap, error) {
-	if mark == nil {
-		return nil, fault.New(fault.InvalidInput, "read again", b.t.String(), "the stream was not read before").WithHint("run the pipeline first")
-	}
-	values, err := b.one(ctx, fmt.Sprintf("SELECT %s::%s, least(%s::%s, %s::%s)", quote(w.From), b.col.sqlType, quote(w.To), b.col.sqlType, quote(mark.Last), b.col.sqlType))
+// again reads a range, whatever the position.
+func (b *byMark) again(ctx context.Context, w connector.Window, to *copied) (*connector.Overlap, error) {
+	values, err := b.one(ctx, fmt.Sprintf("SELECT %s::%s, %s::%[2]s", quote(w.From), b.col.sqlType, quote(w.To)))
 	if err != nil {
 		return nil, err
 	}

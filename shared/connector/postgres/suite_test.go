@@ -1,0 +1,235 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/connectortest"
+	"github.com/lakestep/lakestep/tools/servicetest"
+)
+
+// way is a way to the server that can be closed and stalled.
+type way struct {
+	listener net.Listener
+	to       string
+
+	mu      sync.Mutex
+	closed  bool
+	stalled chan struct{} // not nil: nothing goes through until it is closed
+	open    map[net.Conn]bool
+}
+
+func newWay(t testing.TB, to string) *way {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	w := &way{listener: l, to: to, open: map[net.Conn]bool{}}
+	go w.serve()
+	t.Cleanup(func() { l.Close(); w.set(true, nil) })
+	return w
+}
+
+func (w *way) serve() {
+	for {
+		in, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		w.mu.Lock()
+		closed := w.closed
+		w.open[in] = true
+		w.mu.Unlock()
+		if closed {
+			in.Close()
+			continue
+		}
+		out, err := net.Dial("tcp", w.to)
+		if err != nil {
+			in.Close()
+			continue
+		}
+		go w.pump(in, out)
+		go w.pump(out, in)
+	}
+}
+
+func (w *way) pump(from, to net.Conn) {
+	defer from.Close()
+	defer to.Close()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		w.mu.Lock()
+		stalled := w.stalled
+		w.mu.Unlock()
+		if stalled != nil {
+			<-stalled
+		}
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			if err != io.EOF {
+				return
+			}
+			return
+		}
+	}
+}
+
+func (w *way) set(closed bool, stalled chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stalled != nil {
+		close(w.stalled)
+	}
+	w.closed, w.stalled = closed, stalled
+	if closed {
+		for c := range w.open {
+			c.Close()
+		}
+		clear(w.open)
+	}
+}
+
+// origin is a table for the suite.
+type suiteTable struct {
+	*db
+	way  *way
+	n    int
+	user string
+}
+
+func newSuiteTable(t testing.TB, p *servicetest.PostgresServer) *suiteTable {
+	d := newDBOn(t, p)
+	s := &suiteTable{db: d, way: newWay(t, fmt.Sprintf("%s:%d", p.Host, p.Port)), user: "user_of_" + d.name}
+	d.sql(fmt.Sprintf(`CREATE ROLE %[1]s LOGIN REPLICATION PASSWORD 'first-secret'; GRANT CREATE ON DATABASE %[2]s TO %[1]s; GRANT CREATE ON SCHEMA public TO %[1]s; SET ROLE %[1]s;
+		CREATE TABLE s (id int PRIMARY KEY, v text, at timestamptz DEFAULT clock_timestamp())`, s.user, d.name))
+	_, port, _ := strings.Cut(s.way.listener.Addr().String(), ":")
+	d.url = fmt.Sprintf("postgres://%s:first-secret@127.0.0.1:%s/%s?sslmode=disable", s.user, port, d.name)
+	return s
+}
+
+func (s *suiteTable) append(t testing.TB, n int) (ids []string) {
+	t.Helper()
+	var b strings.Builder
+	for range n {
+		s.n++
+		ids = append(ids, itoa(s.n))
+		fmt.Fprintf(&b, "INSERT INTO s (id, v) VALUES (%d, 'row %d');\n", s.n, s.n)
+	}
+	s.sql(b.String())
+	return ids
+}
+
+func (s *suiteTable) bulk(t testing.TB, n int) {
+	t.Helper()
+	s.n += n
+	s.sql(fmt.Sprintf(`DO $$ BEGIN FOR i IN 0..%d/1000 LOOP
+		INSERT INTO s (id, v, at) SELECT g, 'row ' || g, timestamptz '2024-01-01' + g * interval '1 second' FROM generate_series(i*1000+1, least(i*1000+1000, %d)) g; COMMIT; END LOOP; END $$`, n-1, n))
+}
+
+func (s *suiteTable) rig(t *testing.T, stream settings) connectortest.Rig {
+	return connectortest.Rig{
+		Open:   func(context.Context) (connector.Source, error) { return s.source(stream), nil },
+		Stream: "s", Limit: connector.Limit{Rows: 5}, Secrets: []string{"first-secret"},
+		Append: s.append, Bulk: s.bulk,
+		SchemaChange: func(t testing.TB, n int) ([]string, string) {
+			s.sql("ALTER TABLE s ADD COLUMN more text")
+			s.sql("ALTER TABLE s ALTER COLUMN more SET DEFAULT 'm'")
+			return s.append(t, n), "more"
+		},
+		UnknownType: func(t testing.TB, n int) (map[string]string, string) {
+			s.sql("ALTER TABLE s ADD COLUMN odd point")
+			texts := map[string]string{}
+			for range n {
+				s.n++
+				texts[itoa(s.n)] = fmt.Sprintf("(%d,1)", s.n)
+				s.sql(fmt.Sprintf("INSERT INTO s (id, v, odd) VALUES (%d, 'odd', '(%[1]d,1)')", s.n))
+			}
+			return texts, "odd"
+		},
+		Break: func(t testing.TB) func() {
+			s.way.set(true, nil)
+			return func() { s.way.set(false, nil) }
+		},
+		Slow: func(t testing.TB) func() {
+			s.way.set(false, make(chan struct{}))
+			return func() { s.way.set(false, nil) }
+		},
+		ExpireAuth: func(t testing.TB) func() {
+			s.sql("ALTER ROLE " + s.user + " PASSWORD 'other'")
+			return func() { s.sql("ALTER ROLE " + s.user + " PASSWORD 'first-secret'") }
+		},
+	}
+}
+
+// The first rows of a stream of changes.
+func TestSuiteSnapshot(t *testing.T) {
+	p := servicetest.OwnPostgres(t, "max_slot_wal_keep_size=4GB")
+	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
+		return newSuiteTable(t, p).rig(t, settings{"table": "s", "mode": "cdc", "chunk_rows": "2000"})
+	})
+}
+
+// started is a source of a stream that has read its first rows, of which there were none.
+type started struct {
+	*source
+	at connector.Position
+}
+
+func (s started) seen(p connector.Position) connector.Position {
+	if p.Cursor == nil {
+		return s.at
+	}
+	return p
+}
+
+func (s started) Next(ctx context.Context, r connector.Request) (connector.Page, error) {
+	if !r.Refresh {
+		r.Seen = s.seen(r.Seen)
+	}
+	return s.source.Next(ctx, r)
+}
+
+func (s started) Pending(ctx context.Context, stream string, seen connector.Position) (connector.Backlog, error) {
+	return s.source.Pending(ctx, stream, s.seen(seen))
+}
+
+// The changes of a stream.
+func TestSuiteChanges(t *testing.T) {
+	p := servicetest.OwnPostgres(t, "max_slot_wal_keep_size=4GB")
+	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
+		s, stream := newSuiteTable(t, p), settings{"table": "s", "mode": "cdc"}
+		l := s.loader(stream)
+		l.step()
+		rig := s.rig(t, stream)
+		rig.Batch = 1000 // a transaction of Bulk
+		rig.Open = func(context.Context) (connector.Source, error) { return started{s.source(stream), l.seen}, nil }
+		return rig
+	})
+}
+
+func TestSuiteWatermark(t *testing.T) {
+	p := servicetest.Postgres(t)
+	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
+		s := newSuiteTable(t, p)
+		rig := s.rig(t, settings{"table": "s", "mode": "watermark", "cursor_column": "id"})
+		rig.Batch = 1 // the row of the last value, when it got another column
+		rig.Window = func(t testing.TB, n int) (connector.Window, []string) {
+			ids := s.append(t, n)
+			return connector.Window{From: ids[0], To: ids[n-1]}, ids
+		}
+		return rig
+	})
+}
+
+var _ = time.Now
