@@ -21,6 +21,8 @@ type Codec struct {
 	columns []spool.Column
 	readers []reader // of the columns, in the order of the fields
 	maybe   int      // of a record that may be null: the index of null in the union; -1: it may not
+	whole   writer   // the value as JSON
+	bare    bool     // the value has no parts
 }
 
 // reader reads one value into a cell.
@@ -44,7 +46,7 @@ func New(text string, references ...string) (codec *Codec, err error) {
 		root = s.Root()
 		c.collect(root)
 	}
-	codec = &Codec{maybe: -1}
+	codec = &Codec{maybe: -1, whole: c.json(root, ""), bare: c.simple(root, "") != nil}
 	top := c.resolve(root, "")
 	if i, branch, ok := maybeNull(top.node); ok && i >= 0 {
 		if b := c.resolve(branch, top.space); b.isRecord() {

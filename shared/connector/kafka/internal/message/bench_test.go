@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // orders is a schema of ten fields.
@@ -25,28 +26,16 @@ func order(t testing.TB) []byte {
 	return b
 }
 
-func BenchmarkAvroDecode(b *testing.B) {
-	payload := order(b)
-	codec, err := newAvro(orders, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var in input
-	row := make([]cell, len(codec.cols))
+func BenchmarkRows(b *testing.B) {
+	r := newRegistry(b)
+	r.schemas[1] = Schema{Text: orders}
+	client := r.client()
+	m := &kgo.Record{Topic: "orders", Key: []byte("customer-12345"), Value: wired(1, string(order(b))).Value, Timestamp: time.UnixMilli(1_790_000_000_000)}
+	rows := NewRows(Options{Dir: b.TempDir(), Origin: "orders", Value: Avro, Key: Text, Registry: client})
+	defer rows.Abort()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := codec.decode(&in, payload, row); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkAvroOracle(b *testing.B) {
-	payload, schema := order(b), avro.MustParse(orders)
-	b.ReportAllocs()
-	for b.Loop() {
-		var v any
-		if _, err := schema.Decode(payload, &v); err != nil {
+		if err := rows.Add(b.Context(), m); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
+
+	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
 // cell is one value on its way into a column. A message is decoded into cells first, and its row is built when all of it could be read: so a
@@ -44,6 +46,35 @@ func (c *cell) size() int {
 	return n
 }
 
+// cells are the values of one row, which are appended to the first columns of rows.
+type cells struct {
+	to  *spool.Rows
+	all []cell
+	add []func(*cell)
+}
+
+func newCells(to *spool.Rows, n int) *cells {
+	c := &cells{to: to, all: make([]cell, n)}
+	for i := range n {
+		c.add = append(c.add, appender(to.Field(i)))
+	}
+	return c
+}
+
+func (c *cells) append() {
+	for i := range c.all {
+		switch v := &c.all[i]; v.state {
+		case there:
+			c.add[i](v)
+			c.to.Grew(v.size())
+		case other:
+			c.to.Other(i, string(v.text))
+		default:
+			c.to.Field(i).AppendNull()
+		}
+	}
+}
+
 // appender gives the function that appends cells to a column. NULL is the caller's business, save in lists.
 func appender(builder array.Builder) func(*cell) {
 	switch b := builder.(type) {
@@ -61,8 +92,6 @@ func appender(builder array.Builder) func(*cell) {
 		return func(c *cell) { b.BinaryBuilder.Append(c.text) }
 	case *array.BinaryBuilder:
 		return func(c *cell) { b.Append(c.text) }
-	case *array.Date32Builder:
-		return func(c *cell) { b.Append(arrow.Date32(c.num)) }
 	case *array.TimestampBuilder:
 		return func(c *cell) { b.Append(arrow.Timestamp(c.num)) }
 	case *array.Decimal128Builder:

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
+	"github.com/lakestep/lakestep/shared/connector/internal/avrorow"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
@@ -47,7 +49,13 @@ func formatOf(s *Schema) Format {
 // codec decodes the values of one schema, whose columns are known before.
 type codec interface {
 	columns() []spool.Column
-	decode(in *input, payload []byte, row []cell) error
+	reader(rows *spool.Rows) reader
+}
+
+// reader decodes values, and appends the newest to the first columns of its rows.
+type reader interface {
+	decode(payload []byte) error
+	append()
 }
 
 // openCodec decodes values into fields: which there are, each value says itself.
@@ -57,7 +65,7 @@ type openCodec interface {
 
 // keyCodec gives a value as the text of a key. Nil is null.
 type keyCodec interface {
-	key(in *input, payload []byte) ([]byte, error)
+	key(payload []byte) ([]byte, error)
 }
 
 // codecKey is what a codec is made of; path says which message of a Protobuf file.
@@ -106,13 +114,40 @@ func (r *Registry) compile(ctx context.Context, k codecKey, s *Schema) (any, err
 	for i, ref := range references {
 		texts[i] = ref.text
 	}
-	return newAvro(s.Text, texts)
+	c, err := avrorow.New(s.Text, texts...)
+	return avroCodec{c}, err
+}
+
+// valueColumn is the column of values that have no fields.
+const valueColumn = "value"
+
+// avroCodec decodes Avro.
+type avroCodec struct{ *avrorow.Codec }
+
+func (a avroCodec) columns() []spool.Column            { return a.Columns() }
+func (a avroCodec) reader(rows *spool.Rows) reader     { return avroReader{a.Row(rows, 0)} }
+func (a avroCodec) key(payload []byte) ([]byte, error) { return a.Text(payload) }
+
+type avroReader struct{ row *avrorow.Row }
+
+func (a avroReader) append() { a.row.Append() }
+
+func (a avroReader) decode(payload []byte) error {
+	rest, err := a.row.Decode(payload)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes are left behind the value", len(rest))
+	}
+	return err
 }
 
 var (
 	errNoWire   = errors.New("no schema id before the value: it was not written with a schema registry's serializer")
 	errNoSchema = errors.New("a value without a schema id")
+	errNoPath   = errors.New("no path to the message's type behind the schema id")
 )
+
+// maxSteps bounds how deep a message's type is within others.
+const maxSteps = 100
 
 // wire takes the schema's id off a payload, and for Protobuf the path to the message within the schema.
 func wire(f Format, payload []byte) (k codecKey, body []byte, err error) {
@@ -129,19 +164,24 @@ func wire(f Format, payload []byte) (k codecKey, body []byte, err error) {
 	if len(body) > 0 && body[0] == 0 { // short for the first message
 		return k, body[1:], nil
 	}
-	in := input{b: body}
-	n := in.long()
-	if n < 1 || n > maxDepth {
-		return k, nil, fmt.Errorf("a message path of length %d", n)
+	return k.at(body)
+}
+
+// at takes the path to a message off a payload: the number of steps, and each.
+func (k codecKey) at(body []byte) (codecKey, []byte, error) {
+	steps, n := binary.Varint(body)
+	if n <= 0 || steps < 1 || steps > maxSteps {
+		return k, nil, errNoPath
 	}
 	var path strings.Builder
-	for range n {
-		i := in.long()
-		if i < 0 || i > 1<<16 {
-			in.fail("a message of index %d", i)
+	for range steps {
+		body = body[n:]
+		var i int64
+		if i, n = binary.Varint(body); n <= 0 || i < 0 || i > 1<<16 {
+			return k, nil, errNoPath
 		}
-		path.WriteString(fmt.Sprintf("%d/", i))
+		path.WriteString(strconv.FormatInt(i, 10) + "/")
 	}
 	k.path = path.String()
-	return k, in.b, in.err
+	return k, body[n:], nil
 }

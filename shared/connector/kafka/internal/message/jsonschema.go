@@ -178,7 +178,7 @@ func violations(e *jsonschema.ValidationError) string {
 	return text
 }
 
-func (j *jsonSchemaCodec) key(_ *input, payload []byte) ([]byte, error) {
+func (j *jsonSchemaCodec) key(payload []byte) ([]byte, error) {
 	root, err := j.check(payload)
 	return jsonKey(root), err
 }

@@ -37,6 +37,7 @@ type lane struct {
 	kinds map[int32]laneColumn // by the field's name
 	names []int32              // of the columns
 	table *table
+	cells *cells
 	rows  []int // of the pending ones
 	grown bool
 }
@@ -174,17 +175,20 @@ func (o *open) build(l *lane) error {
 		if err := l.flush(); err != nil {
 			return err
 		}
-		l.table, l.grown = newTable(o.spool, o.columns(l)), false
+		columns := o.columns(l)
+		l.table, l.grown = newTable(o.spool, columns), false
+		l.cells = newCells(l.table.rows, len(columns))
+		l.table.value = l.cells
 		o.tables++
 	}
 	for _, i := range l.rows {
 		row := o.pending[i]
-		for c := range l.table.cells {
-			l.table.cells[c].state = null
+		for c := range l.cells.all {
+			l.cells.all[c].state = null
 		}
 		for _, f := range o.objects.fields[row.from:row.to] {
 			if c, ok := l.kinds[f.name]; ok { // of a name that comes twice the last counts
-				l.table.cells[c.at] = f.cell
+				l.cells.all[c.at] = f.cell
 			}
 		}
 		if err := l.table.add(row.head, upsert); err != nil {

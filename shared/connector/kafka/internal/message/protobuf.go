@@ -22,6 +22,12 @@ import (
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
+// The instants that a table can have: those of the years 1 to 9999.
+const (
+	minMicros = -62135596800_000000
+	maxMicros = 253402300800_000000 // and not this one
+)
+
 // protoCodec decodes the messages of one type.
 type protoCodec struct {
 	message protoreflect.MessageDescriptor
@@ -225,7 +231,17 @@ func protoWrapped(md protoreflect.MessageDescriptor) (arrow.DataType, protoSette
 	return nil, nil
 }
 
-func (p *protoCodec) decode(_ *input, payload []byte, row []cell) error {
+func (p *protoCodec) reader(rows *spool.Rows) reader {
+	return protoReader{newCells(rows, len(p.cols)), p}
+}
+
+type protoReader struct {
+	*cells
+	codec *protoCodec
+}
+
+func (r protoReader) decode(payload []byte) error {
+	p, row := r.codec, r.all
 	m := dynamicpb.NewMessage(p.message)
 	if err := p.read.Unmarshal(payload, m); err != nil {
 		return plainly(err)
@@ -338,7 +354,7 @@ func (p *protoCodec) jsonMessage(out []byte, m protoreflect.Message) ([]byte, er
 }
 
 // key gives the message as JSON.
-func (p *protoCodec) key(_ *input, payload []byte) ([]byte, error) {
+func (p *protoCodec) key(payload []byte) ([]byte, error) {
 	m := dynamicpb.NewMessage(p.message)
 	if err := p.read.Unmarshal(payload, m); err != nil {
 		return nil, plainly(err)

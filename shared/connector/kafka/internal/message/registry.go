@@ -184,7 +184,7 @@ func (r *Registry) get(ctx context.Context, path string, into any) error {
 }
 
 func (r *Registry) try(ctx context.Context, base, path string, into any) (wait time.Duration, err error) {
-	where := base
+	where := "schema_registry_url" // what is no URL is not shown: nobody knows where in it a password is
 	if u, err := url.Parse(base); err == nil {
 		where = u.Redacted()
 	}

@@ -22,13 +22,11 @@ type Rows struct {
 	o       Options
 	spool   *spool.Spool
 	rejects rejects
-	tables  map[codec]*table
+	tables  map[codec]typed
 	open    *open
 	gone    *table              // of tombstones
 	order   []*table            // in which they came: the first one of a topic gives the bronze table its types
 	codecs  map[codecKey]lookup // of this page: what the registry does not have it may have later
-	key     input
-	value   input
 	rows    int64
 }
 
@@ -49,7 +47,7 @@ type lookup struct {
 // NewRows begins a page.
 func NewRows(o Options) *Rows {
 	s := spool.New(o.Dir, o.Origin)
-	return &Rows{o: o, spool: s, rejects: rejects{dir: o.Dir}, tables: map[codec]*table{}, open: newOpen(s), codecs: map[codecKey]lookup{}}
+	return &Rows{o: o, spool: s, rejects: rejects{dir: o.Dir}, tables: map[codec]typed{}, open: newOpen(s), codecs: map[codecKey]lookup{}}
 }
 
 // maxTables bounds the sets of columns of a page: each holds memory and an open file.
@@ -99,13 +97,21 @@ func (r *Rows) add(ctx context.Context, m *kgo.Record) (err error) {
 	return fault.New(fault.Internal, "read", m.Topic, "a value of format %s has no codec", r.o.Value)
 }
 
+// typed is a table with what decodes its values.
+type typed struct {
+	*table
+	reader
+}
+
 func (r *Rows) typed(c codec, h head, body []byte) error {
 	t, ok := r.tables[c]
 	if !ok {
-		t = r.table(c.columns())
+		t.table = r.table(c.columns())
+		t.reader = c.reader(t.rows)
+		t.value = t.reader
 		r.tables[c] = t
 	}
-	if err := c.decode(&r.value, body, t.cells); err != nil {
+	if err := t.decode(body); err != nil {
 		return err
 	}
 	return t.add(h, upsert)
@@ -182,7 +188,7 @@ func (r *Rows) registryKey(ctx context.Context, key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.(keyCodec).key(&r.key, body)
+	return c.(keyCodec).key(body)
 }
 
 // Rows is how many rows there are so far, and how many rejected messages.
@@ -238,13 +244,7 @@ func (textCodec) columns() []spool.Column {
 	return []spool.Column{{Name: valueColumn, Type: arrow.BinaryTypes.String}}
 }
 
-func (textCodec) decode(_ *input, payload []byte, row []cell) error {
-	row[0].setText(payload)
-	if !utf8.Valid(payload) {
-		return errNotUTF8
-	}
-	return nil
-}
+func (textCodec) reader(rows *spool.Rows) reader { return plainReader{newCells(rows, 1), true} }
 
 type binaryCodec struct{}
 
@@ -252,7 +252,18 @@ func (binaryCodec) columns() []spool.Column {
 	return []spool.Column{{Name: valueColumn, Type: arrow.BinaryTypes.Binary}}
 }
 
-func (binaryCodec) decode(_ *input, payload []byte, row []cell) error {
-	row[0].setText(payload)
+func (binaryCodec) reader(rows *spool.Rows) reader { return plainReader{newCells(rows, 1), false} }
+
+// plainReader takes values as they are.
+type plainReader struct {
+	*cells
+	text bool
+}
+
+func (p plainReader) decode(payload []byte) error {
+	p.all[0].setText(payload)
+	if p.text && !utf8.Valid(payload) {
+		return errNotUTF8
+	}
 	return nil
 }

@@ -26,8 +26,7 @@ var own = []spool.Column{
 // table builds the rows of values with one set of columns.
 type table struct {
 	rows    *spool.Rows
-	append  []func(*cell) // of the value's columns
-	cells   []cell
+	value   interface{ append() } // to the first columns; nil: there is none
 	scratch []byte
 
 	op, topic, key, headers *array.StringBuilder
@@ -38,10 +37,7 @@ type table struct {
 
 func newTable(s *spool.Spool, columns []spool.Column) *table {
 	rows := s.Builder(append(columns[:len(columns):len(columns)], own...))
-	t := &table{rows: rows, cells: make([]cell, len(columns))}
-	for i := range columns {
-		t.append = append(t.append, appender(rows.Field(i)))
-	}
+	t := &table{rows: rows}
 	n := len(columns)
 	t.op, t.topic, t.partition = rows.Field(n).(*array.StringBuilder), rows.Field(n+1).(*array.StringBuilder), rows.Field(n+2).(*array.Int32Builder)
 	t.offset, t.timestamp = rows.Field(n+3).(*array.Int64Builder), rows.Field(n+4).(*array.TimestampBuilder)
@@ -57,20 +53,10 @@ type head struct {
 	known   bool // that there is a schema
 }
 
-// add builds the row of a message from t.cells.
+// add builds the row of a message, and of the value that was decoded last.
 func (t *table) add(h head, op string) error {
-	size := 0
-	for i := range t.cells {
-		c := &t.cells[i]
-		switch c.state {
-		case there:
-			t.append[i](c)
-			size += c.size()
-		case other:
-			t.rows.Other(i, string(c.text))
-		default:
-			t.rows.Field(i).AppendNull()
-		}
+	if t.value != nil {
+		t.value.append()
 	}
 	m := h.message
 	t.op.Append(op)
@@ -85,7 +71,7 @@ func (t *table) add(h head, op string) error {
 	} else {
 		t.schema.AppendNull()
 	}
-	t.rows.Grew(size + len(h.key) + len(m.Topic) + len(t.scratch) + 48)
+	t.rows.Grew(len(h.key) + len(m.Topic) + len(t.scratch) + 48)
 	return t.rows.Next()
 }
 
