@@ -173,7 +173,10 @@ func said(se *gosnowflake.SnowflakeError) string {
 // grants is what a role needs to read a stream, as SQL.
 func (s *source) grants(st stream) string {
 	role := s.role()
-	if len(st.table) == 0 {
+	switch {
+	case st.name == "" && s.set.database != "":
+		return fmt.Sprintf("GRANT USAGE ON DATABASE %s TO ROLE %s", quoted(s.set.database), role)
+	case len(st.table) == 0:
 		return fmt.Sprintf("GRANT USAGE ON DATABASE and SCHEMA, and GRANT SELECT ON TABLE, for each table of the query, TO ROLE %s", role)
 	}
 	return fmt.Sprintf("GRANT USAGE ON DATABASE %s TO ROLE %s; GRANT USAGE ON SCHEMA %s TO ROLE %s; GRANT SELECT ON TABLE %s TO ROLE %s",

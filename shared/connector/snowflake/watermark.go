@@ -81,7 +81,7 @@ func (s *source) nextRows(ctx context.Context, st stream, r connector.Request) (
 	}
 	if started && at.under() {
 		from := at.Value
-		return in.page(ctx, r, at, span{from: &from, beyond: true, to: &at.Until})
+		return in.page(ctx, r, at, span{from: &from, beyond: true, to: &at.Until}, unknown)
 	}
 	found, err := in.look(ctx, at, started)
 	if err != nil || !found.news {
@@ -90,7 +90,7 @@ func (s *source) nextRows(ctx context.Context, st stream, r connector.Request) (
 	if at, err = in.begin(ctx, at, started, found); err != nil {
 		return connector.Page{}, err
 	}
-	return in.page(ctx, r, at, span{from: found.span.from, to: &at.Until})
+	return in.page(ctx, r, at, span{from: found.span.from, to: &at.Until}, found.rows)
 }
 
 // found is what was seen behind a position.
@@ -158,13 +158,20 @@ func (in incremental) count(ctx context.Context, s span) (int64, error) {
 	return n, nil
 }
 
-// page reads rows of a span, as many as the limit allows but all of one value, and moves the position behind them.
-func (in incremental) page(ctx context.Context, r connector.Request, at position, s span) (connector.Page, error) {
+// unknown is a number of rows that nobody has counted.
+const unknown = -1
+
+// page reads rows of a span, as many as the limit allows but all of one value, and moves the position behind them. rows is how many the span
+// has.
+func (in incremental) page(ctx context.Context, r connector.Request, at position, s span, rows int64) (connector.Page, error) {
 	limit := rowLimit(r.Limit, at.Width)
 	for {
-		bound, one, err := in.bound(ctx, s, limit)
-		if err != nil {
-			return connector.Page{}, err
+		bound, one := *s.to, false
+		if limit > 0 && (rows == unknown || rows > limit) {
+			var err error
+			if bound, one, err = in.bound(ctx, s, limit); err != nil {
+				return connector.Page{}, err
+			}
 		}
 		part := span{s.from, s.beyond, &bound}
 		got, err := in.rows(ctx, r, part, one)
@@ -172,7 +179,7 @@ func (in incremental) page(ctx context.Context, r connector.Request, at position
 			return connector.Page{}, err
 		}
 		if got.tooMuch {
-			limit = max(1, min(limit/2, r.Limit.Bytes/max(1, got.width)))
+			limit, rows = max(1, min(limit/2, r.Limit.Bytes/max(1, got.width))), unknown
 			continue
 		}
 		page := connector.Page{Parts: got.parts, More: bound != at.Until}
@@ -206,9 +213,6 @@ func rowLimit(l connector.Limit, width int64) int64 {
 // bound finds where a page ends: at the greatest value of which all rows are among the first ones, or behind the first value when that alone
 // has more rows; one tells of that.
 func (in incremental) bound(ctx context.Context, s span, limit int64) (value string, one bool, err error) {
-	if limit == 0 {
-		return *s.to, false, nil
-	}
 	c := in.cursor
 	row, err := in.source.row(ctx, in.what, 3, fmt.Sprintf(
 		"WITH FIRST_ROWS AS (SELECT %s AS V FROM %s WHERE %s ORDER BY 1 LIMIT %d) SELECT count(*), max(V), max(CASE WHEN V < (SELECT max(V) FROM FIRST_ROWS) THEN V END) FROM FIRST_ROWS",

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/fault"
 )
@@ -372,5 +374,107 @@ func TestExplore(t *testing.T) {
 	i := slices.IndexFunc(found, func(f connector.Finding) bool { return !f.OK })
 	if i < 0 || found[i].What != "stream s" || !strings.Contains(found[i].Hint, "GRANT SELECT ON TABLE") {
 		t.Errorf("%+v", found)
+	}
+}
+
+// Nanoseconds count in the position, to the last digit. Where the column's values stand beside it, a page that overlaps is held against the
+// whole table.
+func TestNanoseconds(t *testing.T) {
+	const sec = 1704164645 // 2024-01-02 03:04:05
+	column := []fakeColumn{{Name: "TS", Type: "timestamp_ntz", Scale: 9, Nullable: true}}
+	counts := func(n, old, greatest string) answer {
+		return answerOf(t, []typed{{column: fakeColumn{Name: "N", Type: "fixed", Precision: 38}, array: build(t, arrow.PrimitiveTypes.Int64, "["+n+"]")},
+			{column: fakeColumn{Name: "OLD", Type: "fixed", Precision: 38}, array: build(t, arrow.PrimitiveTypes.Int64, "["+old+"]")}, {column: column[0], array: build(t, ntz, "["+greatest+"]")}})
+	}
+	rows := fmt.Sprintf(`{"epoch":%d,"fraction":123456788}, {"epoch":%d,"fraction":123456789}`, sec, sec)
+	script := func(sql string) answer {
+		switch {
+		case strings.HasPrefix(sql, "SELECT count(*), 0"):
+			return counts("2", "0", fmt.Sprintf(`{"epoch":%d,"fraction":123456789}`, sec))
+		case strings.HasPrefix(sql, "SELECT count(*), count_if"):
+			return counts("2", "1", fmt.Sprintf(`{"epoch":%d,"fraction":123456790}`, sec))
+		case strings.HasPrefix(sql, "SELECT count(*)"):
+			return answerOf(t, []typed{{column: fakeColumn{Name: "N", Type: "fixed", Precision: 38}, array: build(t, arrow.PrimitiveTypes.Int64, "[1]")}})
+		}
+		return answerOf(t, []typed{{column: column[0], array: build(t, ntz, "["+rows+"]")}})
+	}
+	f := newFake(t, script)
+	next := func(seen connector.Position) (connector.Page, string) {
+		r := request(t)
+		r.Seen = seen
+		page, err := f.source(t, incrementalStream...).Next(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page, f.queries[len(f.queries)-1]
+	}
+	page, sql := next(connector.Position{})
+	if want := "\"TS\" <= '2024-01-02 03:04:05.123456789'::TIMESTAMP_NTZ(9)"; page.Overlap != nil || !strings.Contains(sql, want) {
+		t.Errorf("%s lacks %s", sql, want)
+	}
+	if p := string(page.Cursor); !strings.Contains(p, `"value":"2024-01-02 03:04:05.123456789"`) || !strings.Contains(p, `"odd":true`) {
+		t.Error(p)
+	}
+	page, sql = next(connector.Position{Cursor: page.Cursor})
+	if want := "\"TS\" >= '2024-01-02 03:04:05.123456789'::TIMESTAMP_NTZ(9) AND \"TS\" <= '2024-01-02 03:04:05.123456790'::TIMESTAMP_NTZ(9)"; !strings.Contains(sql, want) {
+		t.Errorf("%s lacks %s", sql, want)
+	}
+	if page.Overlap == nil || page.Overlap.From != "" {
+		t.Errorf("%+v", page.Overlap)
+	}
+}
+
+// A page whose limit is in bytes learns how wide the rows are; when they turn out far too wide, it is begun again, and smaller.
+func TestPagesInBytes(t *testing.T) {
+	columns := []fakeColumn{{Name: "ID", Type: "fixed", Precision: 10}, {Name: "T", Type: "text"}}
+	wide := func(from, to int) answer {
+		a := answer{columns: columns}
+		for i := from; i <= to; i += 5 {
+			var ids, texts []string
+			for k := range 5 {
+				ids, texts = append(ids, fmt.Sprint(i+k)), append(texts, `"`+strings.Repeat("x", 10_000)+`"`)
+			}
+			one := answerOf(t, []typed{{column: columns[0], array: build(t, arrow.PrimitiveTypes.Int64, "["+strings.Join(ids, ",")+"]")},
+				{column: columns[1], array: build(t, arrow.BinaryTypes.String, "["+strings.Join(texts, ",")+"]")}})
+			a.chunks, a.rows = append(a.chunks, one.chunks[0]), append(a.rows, one.rows[0])
+		}
+		return a
+	}
+	numbers := func(values ...int) answer {
+		var all []typed
+		for i, v := range values {
+			all = append(all, typed{column: fakeColumn{Name: fmt.Sprint("N", i), Type: "fixed", Precision: 38}, array: build(t, arrow.PrimitiveTypes.Int64, fmt.Sprintf("[%d]", v))})
+		}
+		return answerOf(t, all)
+	}
+	f := newFake(t, func(sql string) answer {
+		switch {
+		case strings.HasPrefix(sql, "SELECT * FROM"):
+			return answer{columns: columns}
+		case strings.HasPrefix(sql, "SELECT count(*), 0"):
+			return numbers(100, 0, 100)
+		case strings.HasPrefix(sql, "SELECT count(*)"):
+			return numbers(1)
+		case strings.HasPrefix(sql, "WITH") && strings.Contains(sql, "LIMIT 10)"): // one more than fit
+			return numbers(10, 10, 9)
+		case strings.HasPrefix(sql, "WITH") && strings.Contains(sql, "LIMIT 11)"):
+			return numbers(11, 11, 10)
+		case strings.HasSuffix(sql, `"ID" <= 100`):
+			return wide(1, 100)
+		}
+		return wide(1, 10)
+	})
+	r := request(t)
+	r.Limit.Bytes = 100_000
+	page, err := f.source(t, "table", "T", "mode", "watermark", "cursor_column", "id", "parallel", "2").Next(t.Context(), r)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(f.queries, "\n"))
+	}
+	if n := len(rowsOf(t, page)); n != 10 || !page.More {
+		t.Errorf("%d rows, more %v", n, page.More)
+	}
+	var p position
+	if err := json.Unmarshal(page.Cursor, &p); err != nil || p.Width < 10_000 || p.Width > 11_000 || p.Until != "100" {
+		t.Errorf("%s\n%s", page.Cursor, strings.Join(f.queries, "\n"))
 	}
 }
