@@ -51,6 +51,8 @@ type Item struct {
 	ETag   string `json:"etag"`            // of the store; a changed one makes the digest count
 	SHA256 string `json:"sha256"`          // of the content
 	Batch  string `json:"batch,omitempty"` // the {batch} segment of its path
+
+	Refused bool `json:"refused,omitempty"` // it could not be read: no row of it was taken
 }
 
 // Backlog is what lies beyond a position. Rows and Bytes are 0 where the source does not know.

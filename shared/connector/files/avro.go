@@ -36,7 +36,7 @@ func (b *builder) addAvro(ctx context.Context, path string, it connector.Item) e
 	a := &avroFile{key: it.Key, container: c, spool: spool.New(dir, it.Key), bad: &badLines{key: it.Key, path: b.temp("bad.csv")}, sample: b.sample,
 		limit: max(b.limit.Bytes, minLimit, it.Size*maxRatio)}
 	defer a.spool.Abort()
-	defer a.bad.Close()
+	defer a.bad.abort()
 	why, err := a.read(ctx)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (b *builder) addAvro(ctx context.Context, path string, it connector.Item) e
 
 // take gives what was read of a file to the page.
 func (b *builder) take(a *avroFile, it connector.Item) error {
-	if err := a.bad.Close(); err != nil {
+	if err := a.bad.close(); err != nil {
 		return err
 	}
 	if a.bad.n > 0 {
@@ -197,8 +197,15 @@ func (b *badLines) add(text, why string) error {
 	return nil
 }
 
-// Close writes out what is left. It may be repeated.
-func (b *badLines) Close() error {
+// abort leaves the file as it is. After close it does nothing.
+func (b *badLines) abort() {
+	if b.file != nil {
+		b.file.Close()
+	}
+}
+
+// close writes out what is left.
+func (b *badLines) close() error {
 	if b.file == nil {
 		return nil
 	}

@@ -89,6 +89,37 @@ func TestChangedFails(t *testing.T) {
 	}
 }
 
+// A file that could not be read is loaded when it is corrected, whatever the policy: nothing of it was taken before.
+func TestCorrectedFiles(t *testing.T) {
+	e := newEngine(t)
+	for _, policy := range []string{"load", "ignore", "fail"} {
+		m := mem.New()
+		land := func(text string) {
+			must(t, m.Put(t.Context(), "a.csv", strings.NewReader(text), store.PutOptions{}))
+		}
+		whole := gz(t, "a\n1\n")
+		src := source(t, m, stream("path", "*.csv", "format", "csv", "changed", policy))
+		all := connector.Limit{Items: 9, Bytes: 1 << 20}
+		land(whole[:len(whole)-3])
+		page := next(t, src, position(), all)
+		if len(page.Bad) != 1 || !page.Items[0].Refused {
+			t.Errorf("%s: broken: %+v", policy, page)
+		}
+		seen := position(page.Items...)
+		land(whole[:len(whole)-3]) // only touched
+		page = next(t, src, seen, all)
+		if len(page.Bad) != 0 || !page.Items[0].Refused {
+			t.Errorf("%s: touched: %+v", policy, page)
+		}
+		seen = position(page.Items...)
+		land(whole)
+		page = next(t, src, seen, all)
+		if got := read(t, e, page); fmt.Sprint(got.rows) != "[[1]]" || page.Items[0].Refused {
+			t.Errorf("%s: corrected: rows %v, %+v", policy, got.rows, page.Items)
+		}
+	}
+}
+
 // listing is a store in which something happens in the middle of a listing, or at the first reading of a file.
 type listing struct {
 	store.Store

@@ -89,7 +89,7 @@ func newRig(f format, s store.Store) connectortest.Rig {
 	o := &origin{format: f, store: s}
 	rig := connectortest.Rig{
 		Open:   func(context.Context) (connector.Source, error) { return files.New(g.open(), config(f.settings)) },
-		Stream: "s", Limit: connector.Limit{Items: 2}, Batch: 10_000,
+		Stream: "s", Limit: connector.Limit{Items: 2}, Batch: fileRows,
 		Append:       o.append,
 		Bulk:         o.bulk,
 		SchemaChange: o.schemaChange,
@@ -125,7 +125,10 @@ func (o *origin) land(t testing.TB, write func(w io.Writer)) {
 // append lands files of five rows.
 func (o *origin) append(t testing.TB, n int) (ids []string) { return o.rowsOf(t, n, 5, record{}) }
 
-func (o *origin) bulk(t testing.TB, n int) { o.rowsOf(t, n, min(n/5, 10_000), record{}) }
+// fileRows is how many rows the files of many have.
+const fileRows = 50_000
+
+func (o *origin) bulk(t testing.TB, n int) { o.rowsOf(t, n, min(n/5, fileRows), record{}) }
 
 func (o *origin) schemaChange(t testing.TB, n int) ([]string, string) {
 	return o.rowsOf(t, n, 10, record{extra: "x"}), "extra"

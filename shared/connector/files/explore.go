@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -281,13 +282,13 @@ func (s *Source) head(ctx context.Context, st stream, o store.Object, path strin
 	if err != nil {
 		return "", fault.New(fault.Internal, "read", o.Key, "%w", err)
 	}
-	defer out.Close()
 	w := &into{ctx: ctx, w: out}
 	if codec == "" {
 		_, err = io.Copy(w, io.LimitReader(from.in, headBytes))
 	} else {
 		_, err = decode(w, from.in, codec, headBytes)
 	}
+	w.err = errors.Join(w.err, out.Close())
 	switch {
 	case ctx.Err() != nil:
 		return "", fault.New(fault.Unavailable, "read", o.Key, "%w", ctx.Err())

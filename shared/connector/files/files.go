@@ -150,15 +150,21 @@ func (s *Source) add(ctx context.Context, b *builder, it connector.Item, temp st
 	}
 	old, known := b.seen.Items[it.Key]
 	rewritten := known && old.SHA256 != it.SHA256
-	if rewritten && b.stream.changed == "fail" {
+	policy := b.stream.changed
+	if old.Refused { // nothing of it was loaded: now it may be whole
+		policy = "load"
+	}
+	if rewritten && policy == "fail" {
 		if len(b.page.Items) > 0 {
 			return true, nil // those before it are good
 		}
 		return false, s.overwritten(b.stream, old, it)
 	}
 	b.page.Items = append(b.page.Items, it)
+	taken, refused := &b.page.Items[len(b.page.Items)-1], len(b.page.Bad)
 	switch {
-	case known && (!rewritten || b.stream.changed == "ignore"): // the position learns the new etag or digest, no row is read again
+	case known && (!rewritten || policy == "ignore"): // the position learns the new etag or digest, no row is read again
+		taken.Refused = old.Refused
 	case f.bad != "":
 		b.refuse(it.Key, f.bad)
 	default:
@@ -166,6 +172,7 @@ func (s *Source) add(ctx context.Context, b *builder, it connector.Item, temp st
 			return false, err
 		}
 	}
+	taken.Refused = taken.Refused || len(b.page.Bad) > refused
 	b.grew(it.Key, max(f.size, it.Size))
 	return b.full(), nil
 }

@@ -39,6 +39,7 @@ func TestPattern(t *testing.T) {
 		{"*.csv", "", "x.csv", "", true},
 		{"*.csv", "", "a/x.csv", "", false},
 		{"*.csv", "", "X.CSV", "", false},
+		{"in/*", "in/", "in/", "", false},
 	} {
 		p, err := files.PatternOf(tt.pattern)
 		must(t, err)

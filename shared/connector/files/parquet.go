@@ -55,7 +55,6 @@ func readFooter(f parquet.ReaderAtSeeker) (out footer, bad string) {
 	if err != nil {
 		return out, "the file is no Parquet, or broken: " + err.Error()
 	}
-	defer r.Close()
 	md := r.MetaData()
 	root := md.Schema.Root()
 	for i := range root.NumFields() {

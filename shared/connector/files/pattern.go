@@ -51,7 +51,7 @@ func (p pattern) prefix() string {
 // match tells whether a key matches, and its {batch} segment ("" without one). Hidden names match nothing.
 func (p pattern) match(key string) (batch string, ok bool) {
 	segs := strings.Split(key, "/")
-	if len(segs) != len(p.segments) || hidden(key) {
+	if len(segs) != len(p.segments) || hidden(key) || strings.HasSuffix(key, "/") { // some stores have objects for folders
 		return "", false
 	}
 	for i, seg := range segs {
