@@ -17,11 +17,12 @@ import (
 )
 
 // How much is asked of the brokers at once, so that a page takes little memory whatever its size. Messages are compressed on the way: what is
-// asked for is so much that it is about batchBytes when it has been unpacked.
+// asked for is so much that it is about batchBytes when it has been unpacked; in memory, split into messages, that is three times as much.
 const (
-	batchBytes = 16 << 20
+	batchBytes = 4 << 20
 	leastFetch = 64 << 10
-	mostFetch  = 8 << 20
+	mostFetch  = 4 << 20
+	firstRatio = 4                      // of unpacked bytes to those that are sent, before it is known
 	brokerWait = 500 * time.Millisecond // of a broker for messages, when it has none
 )
 
@@ -59,7 +60,7 @@ func (s *source) fetcher(st stream, sp *span) (*fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{s: s, st: st, client: client, topic: sp.topic, ratio: batchBytes / (2 << 20), unzip: kgo.DefaultDecompressor()}
+	f := &fetcher{s: s, st: st, client: client, topic: sp.topic, ratio: firstRatio, unzip: kgo.DefaultDecompressor()}
 	for _, p := range sp.parts {
 		f.parts = append(f.parts, *p)
 	}

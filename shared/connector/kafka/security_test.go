@@ -215,3 +215,5 @@ XU7rh9U42Il9KEyN2RWQ7uP3mvA+Gj46AiEAxDazGsdZIV2RnMkg7U6SrnUlOrlc
 EEdE99SL3QcoCYI=
 -----END CERTIFICATE-----
 `
+
+func saslTLS(t testing.TB) string { return servicetest.Kafka(t).SASLTLS }

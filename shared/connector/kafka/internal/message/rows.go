@@ -27,6 +27,7 @@ type Rows struct {
 	gone    *table              // of tombstones
 	order   []*table            // in which they came: the first one of a topic gives the bronze table its types
 	codecs  map[codecKey]lookup // of this page: what the registry does not have it may have later
+	last    lookup              // most messages are of the schema of the one before
 	rows    int64
 }
 
@@ -40,6 +41,7 @@ type Options struct {
 }
 
 type lookup struct {
+	key   codecKey
 	codec any
 	err   error
 }
@@ -139,11 +141,16 @@ func (r *Rows) codecOf(ctx context.Context, h *head, value []byte) (any, []byte,
 
 // lookup asks the registry for a codec once in a page, whatever it answers.
 func (r *Rows) lookup(ctx context.Context, k codecKey) (any, error) {
+	if k == r.last.key {
+		return r.last.codec, r.last.err
+	}
 	l, ok := r.codecs[k]
 	if !ok {
+		l.key = k
 		l.codec, l.err = r.o.Registry.codec(ctx, k)
 		r.codecs[k] = l
 	}
+	r.last = l
 	return l.codec, l.err
 }
 
