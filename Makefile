@@ -2,7 +2,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 RUN_CMD ?= bin/lakestep sample && bin/lakestep run
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test/long lint clean clean/data
+.PHONY: help build run test test/long lint bench/sources clean clean/data
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,14 @@ test/long: ## the long tests, with Spark; the race detector; a minute of each fu
 lint: ## golangci-lint, when it is installed (the layers and sizes are also checked by `make test`)
 	@command -v golangci-lint >/dev/null || { echo "golangci-lint is not installed: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0"; exit 1; }
 	golangci-lint run ./...
+
+bench/sources: build ## the sources' speed beside dlt's and Sling's, an hour or two; ROWS, CHANGES, MESSAGES, RUNS, JOBS, ENGINES, OUT=file.json
+	@tools/need.sh long
+	@tools/setup.sh
+	@tools/bench/setup.sh
+	@.tools/bench/venv/bin/python tools/bench/run.py $(if $(ROWS),--rows $(ROWS)) $(if $(CHANGES),--changes $(CHANGES)) $(if $(MESSAGES),--messages $(MESSAGES)) \
+		$(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ENGINES),--engines '$(ENGINES)') $(if $(OUT),-o $(OUT)) \
+		$(if $(DLT_SOURCES),--dlt-sources $(DLT_SOURCES)) $(if $(SLING),--sling $(SLING))
 
 clean: ## remove what was built, and the tests' tools
 	rm -rf bin .tools
