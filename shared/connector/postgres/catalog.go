@@ -62,22 +62,16 @@ func (t *table) column(name string) (column, bool) {
 	return t.columns[i], true
 }
 
-// The isolation of transactions that hold a table: one that only holds it for others, and one that reads it.
-const (
-	toHold = "READ COMMITTED"
-	toRead = "REPEATABLE READ"
-)
-
-// lock begins a transaction that keeps the table as it is, and reads the catalog. Where ALTER TABLE rewrites a table, older snapshots find nothing in
-// it any more: so the lock comes before the snapshot, and stays while it is read.
-func (s *source) lock(ctx context.Context, c *conn, st stream, isolation string) (*table, error) {
+// lock begins a transaction that reads a table and keeps it from being altered, and reads the catalog. Where a table is rewritten, older snapshots
+// find nothing in it any more: so the lock comes before the transaction's snapshot.
+func (s *source) lock(ctx context.Context, c *conn, st stream) (*table, error) {
 	ctx, cancel := question(ctx)
 	defer cancel()
 	kind, err := s.kindOf(ctx, c, st)
 	if err != nil {
 		return nil, err
 	}
-	statements := "BEGIN ISOLATION LEVEL " + isolation + " READ ONLY;"
+	statements := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
 	if kind == "r" || kind == "p" {
 		statements += "LOCK TABLE " + fromClause(kind, st.schema, st.table) + " IN ACCESS SHARE MODE"
 	}
@@ -116,18 +110,36 @@ func (s *source) noTable(ctx context.Context, c *conn, st stream) error {
 	return f.WithHint("lakestep source ls tells the tables; names are case-sensitive, and without a schema it is public (%s)", st.at)
 }
 
-// describe reads the catalog.
+// describe reads the catalog, and asks how large the table is, for which the server takes a lock on it for a moment.
 func (s *source) describe(ctx context.Context, c *conn, st stream) (*table, error) {
+	t, err := s.describeHeld(ctx, c, st)
+	if err != nil {
+		return nil, err
+	}
+	var blocks int64
+	err = c.QueryRow(ctx, `SELECT coalesce(max(pg_relation_size(oid)) / current_setting('block_size')::int, 0)::bigint, coalesce(sum(pg_table_size(oid)), 0)::bigint,
+		coalesce(CASE WHEN bool_or(reltuples < 0) THEN -1 ELSE sum(reltuples) END, -1)::float8 FROM pg_class WHERE relkind IN ('r', 'm') AND oid IN `+leaves, t.oid).
+		Scan(&blocks, &t.size, &t.tuples)
+	t.blocks = uint32(blocks)
+	return t, failed("describe", t.String(), err)
+}
+
+// describeHeld reads the catalog alone: it waits for no lock. Who holds one, and has somebody wait to alter the table, must not ask for another.
+func (s *source) describeHeld(ctx context.Context, c *conn, st stream) (*table, error) {
 	t := &table{schema: st.schema, name: st.table, types: types{}}
-	err := t.storage(ctx, c)
+	err := c.QueryRow(ctx, `SELECT c.oid, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2`, t.schema, t.name).Scan(&t.oid, &t.kind)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, s.noTable(ctx, c, st)
+	}
+	if err == nil {
+		err = c.QueryRow(ctx, "SELECT coalesce(sum(pg_relation_filenode(oid)::bigint), 0)::bigint FROM "+leaves+" l", t.oid).Scan(&t.filenode)
+	}
 	if err == nil {
 		err = t.readColumns(ctx, c)
 	}
 	if err == nil {
 		err = t.keys(ctx, c)
-	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, s.noTable(ctx, c, st)
 	}
 	if err != nil {
 		return nil, failed("describe", t.String(), err)
@@ -136,22 +148,9 @@ func (s *source) describe(ctx context.Context, c *conn, st stream) (*table, erro
 }
 
 // leaves are the tables that hold the rows: partitions, or the table itself.
-const leaves = `(SELECT relid::oid AS oid FROM pg_partition_tree($1::oid) WHERE isleaf
-	UNION SELECT $1::oid WHERE NOT EXISTS (SELECT 1 FROM pg_partitioned_table WHERE partrelid = $1::oid))`
-
-func (t *table) storage(ctx context.Context, c *conn) error {
-	err := c.QueryRow(ctx, `SELECT c.oid, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2`, t.schema, t.name).Scan(&t.oid, &t.kind)
-	if err != nil {
-		return err
-	}
-	var blocks int64
-	err = c.QueryRow(ctx, `SELECT coalesce(max(pg_relation_size(oid)) / current_setting('block_size')::int, 0)::bigint, coalesce(sum(pg_table_size(oid)), 0)::bigint,
-		coalesce(CASE WHEN bool_or(reltuples < 0) THEN -1 ELSE sum(reltuples) END, -1)::float8, coalesce(sum(pg_relation_filenode(oid)::bigint), 0)::bigint
-		FROM pg_class WHERE relkind IN ('r', 'm') AND oid IN `+leaves, t.oid).Scan(&blocks, &t.size, &t.tuples, &t.filenode)
-	t.blocks = uint32(blocks)
-	return err
-}
+const leaves = `(WITH RECURSIVE tree AS (SELECT oid, relkind FROM pg_class WHERE oid = $1::oid
+	UNION ALL SELECT c.oid, c.relkind FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid AND tree.relkind = 'p' JOIN pg_class c ON c.oid = i.inhrelid)
+	SELECT oid FROM tree WHERE relkind <> 'p')`
 
 func (t *table) readColumns(ctx context.Context, c *conn) error {
 	rows, err := c.Query(ctx, `SELECT a.attname::text, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '',

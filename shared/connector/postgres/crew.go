@@ -25,8 +25,9 @@ type crew struct {
 	dir      string // of the files
 	meter    *meter
 
-	done    chan outcome
+	cutting *conn // finds where chunks end
 	all     []*worker
+	done    chan outcome
 	idle    []*worker
 	busy    int
 	failure error // the first one
@@ -34,11 +35,10 @@ type crew struct {
 
 // worker reads chunks, one after the other, into files of its own.
 type worker struct {
-	crew   *crew
-	number int
-	c      *conn
-	spool  *spool.Spool
-	sheet  *sheet
+	crew  *crew
+	c     *conn
+	spool *spool.Spool
+	sheet *sheet
 }
 
 // outcome is that of a chunk.
@@ -47,13 +47,66 @@ type outcome struct {
 	err error
 }
 
+// assemble opens the connections, which take the snapshot over and hold the table, and describes the table as they hold it.
+//
+// A table that is rewritten (ALTER TABLE, TRUNCATE) has nothing in it any more for older snapshots to see. So its files must be the same after all
+// have their locks as before the snapshot was taken. The locks come after the snapshot: a slot, which gives it, waits for open transactions to end,
+// and one of those may wait for our lock to alter the table. They come all at once, and none is waited for long: whoever waits to alter the table
+// lets the ones that have a lock go on, and lets no other one begin.
+func (w *crew) assemble(ctx context.Context, c *conn, before *table) (err error) {
+	n := w.st.parallel
+	if before.tuples >= 0 && int64(before.tuples) <= w.st.chunkRows {
+		n = 1
+	}
+	for range n {
+		one := &worker{crew: w}
+		w.all = append(w.all, one)
+		if one.c, err = w.source.connect(ctx); err != nil {
+			return err
+		}
+	}
+	if w.cutting, err = w.source.connect(ctx); err != nil {
+		return err
+	}
+	lock := "SELECT"
+	if before.kind == "r" || before.kind == "p" {
+		lock = "SET LOCAL lock_timeout = '5s'; LOCK TABLE " + before.from() + " IN ACCESS SHARE MODE"
+	}
+	for _, one := range append([]*worker{{c: w.cutting}}, w.all...) {
+		if err := one.c.takeOver(ctx, w.snapshot, lock); err != nil {
+			return failed("lock", before.String(), err)
+		}
+	}
+	ctx, cancel := question(ctx)
+	defer cancel()
+	if w.t, err = w.source.describeHeld(ctx, c, w.st); err != nil {
+		return err
+	}
+	w.t.blocks, w.t.tuples, w.t.size = before.blocks, before.tuples, before.size
+	if w.t.oid != before.oid || w.t.filenode != before.filenode {
+		return fault.New(fault.Unavailable, "read", before.String(), "the table was rewritten or truncated at this very moment").WithHint("the step is repeated")
+	}
+	return nil
+}
+
+// close ends the connections, and gives up files that were not completed.
+func (w *crew) close() {
+	w.cutting.close()
+	for _, one := range w.all {
+		one.c.close()
+		if one.spool != nil {
+			one.spool.Abort()
+		}
+	}
+}
+
 // read has chunks read until the page is full or the table at its end.
 func (w *crew) read(ctx context.Context, cut *cutter) ([]connector.Part, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w.done = make(chan outcome)
+	w.done, w.idle = make(chan outcome), slices.Clone(w.all)
 	for w.failure == nil {
-		if w.busy == w.st.parallel {
+		if len(w.idle) == 0 {
 			w.await()
 			continue
 		}
@@ -73,16 +126,11 @@ func (w *crew) read(ctx context.Context, cut *cutter) ([]connector.Part, error) 
 	for w.busy > 0 {
 		w.await()
 	}
-	_, _ = w.parts()
 	return nil, w.failure
 }
 
 // give has a chunk read.
 func (w *crew) give(ctx context.Context, c chunk) {
-	if len(w.idle) == 0 {
-		one := &worker{crew: w, number: len(w.all)}
-		w.all, w.idle = append(w.all, one), append(w.idle, one)
-	}
 	one := w.idle[len(w.idle)-1]
 	w.idle = w.idle[:len(w.idle)-1]
 	w.busy++
@@ -99,29 +147,22 @@ func (w *crew) await() {
 	}
 }
 
-// parts completes the files, or gives them up after a failure.
+// parts completes the files.
 func (w *crew) parts() (out []connector.Part, err error) {
 	for _, one := range w.all {
-		one.c.close()
 		if one.sheet == nil {
 			continue
 		}
-		if w.failure != nil {
-			one.spool.Abort()
-			continue
+		if err := one.sheet.rows.Flush(); err != nil {
+			return nil, err
 		}
-		err := one.sheet.rows.Flush()
-		parts, err2 := one.spool.Parts()
-		if err == nil {
-			err = err2
-		}
+		parts, err := one.spool.Parts()
 		if err != nil {
-			w.failure = err
-			continue
+			return nil, err
 		}
 		out = merge(out, parts)
 	}
-	return out, w.failure
+	return out, nil
 }
 
 // merge puts files of the same columns into one part: all are of one snapshot, so that columns of a name are of one type.
@@ -137,16 +178,10 @@ func merge(parts, more []connector.Part) []connector.Part {
 	return parts
 }
 
-// begin opens the worker's transaction on the snapshot, and its files.
-func (o *worker) begin(ctx context.Context) (err error) {
+// begin opens the worker's files.
+func (o *worker) begin() error {
 	w := o.crew
-	if o.c, err = w.source.connect(ctx); err != nil {
-		return err
-	}
-	if err := o.c.takeOver(ctx, w.snapshot); err != nil {
-		return failed("read", w.t.String(), err)
-	}
-	dir := filepath.Join(w.dir, "reader-"+strconv.Itoa(o.number))
+	dir := filepath.Join(w.dir, "reader-"+strconv.Itoa(slices.Index(w.all, o)))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fault.New(fault.Internal, "read", w.t.String(), "%w", err)
 	}
@@ -155,19 +190,19 @@ func (o *worker) begin(ctx context.Context) (err error) {
 	return nil
 }
 
-// takeOver begins a transaction that sees what an exported snapshot sees.
-func (c *conn) takeOver(ctx context.Context, snapshot exported) error {
+// takeOver begins a transaction that sees what an exported snapshot sees, and runs some more statements.
+func (c *conn) takeOver(ctx context.Context, snapshot exported, more string) error {
 	ctx, cancel := question(ctx)
 	defer cancel()
-	_, err := c.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT "+quote(snapshot.name)).ReadAll()
+	_, err := c.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT "+quote(snapshot.name)+"; "+more).ReadAll()
 	return err
 }
 
 // read copies a chunk.
 func (o *worker) read(ctx context.Context, c chunk) error {
 	w := o.crew
-	if o.c == nil {
-		if err := o.begin(ctx); err != nil {
+	if o.sheet == nil {
+		if err := o.begin(); err != nil {
 			return err
 		}
 	}

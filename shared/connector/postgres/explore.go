@@ -90,7 +90,7 @@ func (s *source) Preview(ctx context.Context, r connector.Request) (connector.Pa
 		return connector.Page{}, err
 	}
 	defer c.close()
-	t, err := s.lock(ctx, c, st, toRead)
+	t, err := s.lock(ctx, c, st)
 	if err != nil {
 		return connector.Page{}, err
 	}

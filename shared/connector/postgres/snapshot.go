@@ -46,7 +46,7 @@ func (s *source) nextOfSnapshot(ctx context.Context, st stream, cur *cursor, r c
 		return connector.Page{}, err
 	}
 	defer closeReplication(repl)
-	t, err := s.lock(ctx, c, st, toHold)
+	t, err := s.describeAlone(ctx, c, st)
 	if err != nil {
 		return connector.Page{}, err
 	}
@@ -67,12 +67,15 @@ func (s *source) nextOfSnapshot(ctx context.Context, st stream, cur *cursor, r c
 		}
 	}
 	next.Origin = &now
-	columns, err := t.selected(st, pub.columns)
-	if err != nil {
+	w := &crew{source: s, st: st, snapshot: snap, seq: sequence(next.Era, snap.at, 0), filter: pub.filter, dir: r.Dir}
+	defer w.close()
+	if err := w.assemble(ctx, c, t); err != nil {
 		return connector.Page{}, err
 	}
-	w := &crew{source: s, st: st, t: t, columns: columns, snapshot: snap, seq: sequence(next.Era, snap.at, 0), filter: pub.filter, dir: r.Dir}
-	page, err := s.rowsPage(ctx, w, next, r)
+	if w.columns, err = w.t.selected(st, pub.columns); err != nil {
+		return connector.Page{}, err
+	}
+	page, err := w.page(ctx, next, r)
 	if err == nil && cur == nil && r.Refresh {
 		err = w.begunAnew(&page)
 	}
@@ -152,27 +155,31 @@ func (s *source) slotSnapshot(ctx context.Context, c *conn, repl *pgconn.PgConn,
 
 // nextOfLoad reads the next rows of a load of the whole table.
 func (s *source) nextOfLoad(ctx context.Context, st stream, cur *cursor, r connector.Request) (connector.Page, error) {
-	holder, err := s.connect(ctx)
-	if err != nil {
-		return connector.Page{}, err
-	}
-	defer holder.close()
-	t, err := s.lock(ctx, holder, st, toHold)
-	if err != nil {
-		return connector.Page{}, err
-	}
-	columns, err := t.selected(st, nil)
-	if err != nil {
-		return connector.Page{}, err
-	}
 	c, err := s.connect(ctx)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	defer c.close()
-	snap, err := c.export(ctx)
+	t, err := s.describeAlone(ctx, c, st)
+	if err != nil {
+		return connector.Page{}, err
+	}
+	exporter, err := s.connect(ctx)
+	if err != nil {
+		return connector.Page{}, err
+	}
+	defer exporter.close()
+	snap, err := exporter.export(ctx)
 	if err != nil {
 		return connector.Page{}, failed("read", t.String(), err)
+	}
+	w := &crew{source: s, st: st, snapshot: snap, dir: r.Dir}
+	defer w.close()
+	if err := w.assemble(ctx, c, t); err != nil {
+		return connector.Page{}, err
+	}
+	if w.columns, err = w.t.selected(st, nil); err != nil {
+		return connector.Page{}, err
 	}
 	next := &cursor{Mode: modeFull, Snapshot: &snapshot{Load: 1}}
 	switch {
@@ -181,7 +188,7 @@ func (s *source) nextOfLoad(ctx context.Context, st stream, cur *cursor, r conne
 	case cur != nil:
 		next = cur.clone()
 	}
-	return s.rowsPage(ctx, &crew{source: s, st: st, t: t, columns: columns, snapshot: snap, dir: r.Dir}, next, r)
+	return w.page(ctx, next, r)
 }
 
 // export begins a transaction, and exports what it sees.
@@ -194,37 +201,27 @@ func (c *conn) export(ctx context.Context) (out exported, err error) {
 	return out, c.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&out.name)
 }
 
-// rowsPage reads rows from where a position's snapshot stands, and moves it on.
-func (s *source) rowsPage(ctx context.Context, w *crew, next *cursor, r connector.Request) (connector.Page, error) {
-	st, t := w.st, w.t
-	c, err := s.connect(ctx)
+// page reads rows from where a position's snapshot stands, and moves it on.
+func (w *crew) page(ctx context.Context, next *cursor, r connector.Request) (connector.Page, error) {
+	cut, err := w.cutter(next.Snapshot, r.Limit)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer c.close()
-	if err := c.takeOver(ctx, w.snapshot); err != nil {
-		return connector.Page{}, failed("read", t.String(), err)
-	}
-	cut, err := s.cutter(c, st, t, w.filter, next.Snapshot, r.Limit)
-	if err != nil {
-		return connector.Page{}, err
-	}
-	w.meter = newMeter(r, int64(t.tuples)-next.Snapshot.Rows)
+	w.meter = newMeter(r, int64(w.t.tuples)-next.Snapshot.Rows)
 	parts, err := w.read(ctx, cut)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	next.Snapshot.advance(cut, w.meter.total(), w.snapshot, st.mode == modeCDC)
+	changes := w.st.mode == modeCDC
+	next.Snapshot.advance(cut, w.meter.total(), w.snapshot, changes)
 	doc, err := next.document()
-	if err != nil {
-		return connector.Page{}, err
-	}
-	return connector.Page{Parts: parts, Cursor: doc, More: st.mode == modeCDC || !next.Snapshot.Done}, nil
+	return connector.Page{Parts: parts, Cursor: doc, More: changes || !next.Snapshot.Done}, err
 }
 
 // cutter goes on where a snapshot stands.
-func (s *source) cutter(c *conn, st stream, t *table, filter string, at *snapshot, limit connector.Limit) (*cutter, error) {
-	k := &cutter{c: c, t: t, filter: filter, rows: st.chunkRows, limit: limit, next: at.Next, block: at.Block}
+func (w *crew) cutter(at *snapshot, limit connector.Limit) (*cutter, error) {
+	t := w.t
+	k := &cutter{c: w.cutting, t: t, filter: w.filter, rows: w.st.chunkRows, limit: limit, next: at.Next, block: at.Block}
 	if at.Rows > 0 {
 		k.width = max(at.Bytes/at.Rows, 1)
 	} else if t.tuples > 0 {
@@ -247,7 +244,7 @@ func (s *source) cutter(c *conn, st stream, t *table, filter string, at *snapsho
 	if k.key == nil {
 		at.FileNode = t.filenode
 		k.whole = t.kind == "v" || t.kind == "f"
-		if st.mode == modeFull { // blocks of different snapshots do not fit together: a row that moved would come twice, or never
+		if w.st.mode == modeFull { // blocks of different snapshots do not fit together: a row that moved would come twice, or never
 			k.limit = connector.Limit{}
 		}
 	}

@@ -100,7 +100,7 @@ func (s *source) nextByMark(ctx context.Context, st stream, cur *cursor, r conne
 		return connector.Page{}, err
 	}
 	defer c.close()
-	t, err := s.lock(ctx, c, st, toRead)
+	t, err := s.lock(ctx, c, st)
 	if err != nil {
 		return connector.Page{}, err
 	}
