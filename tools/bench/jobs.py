@@ -147,7 +147,7 @@ class Kafka(Job):
     engines = ["lakestep", "dlt arrow"]
     more_engines = ["dlt rows", "dlt source"]  # one by one through dlt's normalizer: these take long
     notes = ["dlt arrow is a resource of ours as dlt's documentation has them, over confluent-kafka (peers/dlt_kafka.py); dlt's own Kafka source is on no package "
-             "registry and slower: ENGINES='lakestep,dlt source' with DLT_SOURCES. Sling reads no Kafka"]
+             "registry: ENGINES='lakestep,dlt source' with DLT_SOURCES. Sling reads no Kafka"]
 
     def fill(self):
         subprocess.run([os.path.join(self.options.tools, "bench/services"), "-test.run", "^$", "-test.bench", "^BenchmarkProduce$", "-test.benchtime", "1x",

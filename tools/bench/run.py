@@ -140,11 +140,11 @@ def table(results):
         good = [r for r in mine if not r["error"]]
         ours = {r["run"]: r["rows_s"] for r in results if r["job"] == job and r["engine"] == "lakestep" and not r["error"]}
         ratios = [ours[r["run"]] / r["rows_s"] for r in good if r["run"] in ours and engine != "lakestep"]
-        failed = next((r["error"] for r in mine if r["error"]), "")
+        check = "FAILED" if any(r["error"] for r in mine) else "same rows"
         numbers = ["", "", "", ""] if not good else [
             spread([r["rows_s"] for r in good], lambda v: f"{v:,.0f}"), f"{statistics.median(r['wall_s'] for r in good):.1f}",
             f"{statistics.median(r['cpu_s'] for r in good):.1f}", f"{max(r['peak_mb'] for r in good):,}"]
-        lines.append([job, engine, f"{mine[0]['rows']:,}", *numbers, spread(ratios, lambda v: f"{v:.2f}x") if ratios else "", "FAILED: " + failed if failed else "same rows"])
+        lines.append([job, engine, f"{mine[0]['rows']:,}", *numbers, spread(ratios, lambda v: f"{v:.2f}x") if ratios else "", check])
     widths = [max(len(row[i]) for row in [header, *lines]) for i in range(len(header))]
     for row in [header, ["-" * w for w in widths], *lines]:
         print("| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |")
@@ -179,6 +179,9 @@ def main():
     table(results)
     print("\n" + ", ".join(f"{k} {v}" for k, v in used.items()) + f"; {os.cpu_count()} cores; the load was {max((r['load'] for r in results), default=0)} at most before a run")
     notes = [f"{name}: {n}" for name in o.jobs for n in JOBS[name].notes]
+    for r in results:
+        if r["error"]:
+            print(f"*** FAILED: {r['job']}, {r['engine']}: {r['error']}")
     for m in missing:
         print(f"*** NOT COMPARED: {m}")
     for n in notes:
