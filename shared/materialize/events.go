@@ -63,9 +63,9 @@ func (j *Job) carries() string {
 type batch struct {
 	*Job
 	truncates               int64
-	removing                int64  // rows of latest that are no upserts
 	cut                     string // scalar SQL: the newest truncate's sequence, NULL when there is none
 	latest, matched, target string
+	removed                 string // table: _file and _pos of rows that go, each with its row of latest
 	superseded              string // query: rows of the batch that a newer one, or a truncate, made void
 }
 
@@ -104,21 +104,22 @@ func (b *batch) truncation(ctx context.Context) error {
 
 // newest makes latest. As with other rows, only keys that stand more than once go through a window.
 func (b *batch) newest(ctx context.Context) error {
-	dup, ranked := b.temp("dup"), b.temp("ranked")
+	dup, ranked, gone := b.temp("dup"), b.temp("ranked"), b.temp("gone")
 	b.latest = b.temp("latest")
 	keys, seq := engine.Idents(b.Declare.UniqueKey), engine.Ident(b.Declare.SequenceBy)
 	rows := fmt.Sprintf("(SELECT * FROM %s WHERE _op <> '%s')", b.Rows, Truncate)
 	columns := engine.Idents(b.modelColumns()) + ", _op"
 	for _, q := range []string{
 		fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT %s FROM %s GROUP BY ALL HAVING count(*) > 1", dup, keys, rows),
-		// _values: the rank of the row whose values are kept: the newest upsert, else the delete that came first, as it would have made the tombstone.
-		fmt.Sprintf(`CREATE TEMP TABLE %[1]s AS SELECT *, first_value(%[2]s) OVER (k ORDER BY _rank) AS _sequence, first_value(_op) OVER (k ORDER BY _rank) AS _does,
-			coalesce(min(_rank) FILTER (_op = '%[3]s') OVER k, max(_rank) OVER k) AS _values
-			FROM (SELECT r.*, row_number() OVER (PARTITION BY %[4]s ORDER BY r.%[2]s DESC, r._op = '%[5]s' DESC, %[6]s DESC) AS _rank FROM %[7]s r SEMI JOIN %[8]s USING (%[9]s))
-			WINDOW k AS (PARTITION BY %[9]s)`, ranked, seq, Upsert, prefixed("r", b.Declare.UniqueKey), Delete, b.digest("r"), rows, dup, keys),
-		fmt.Sprintf("CREATE TEMP TABLE %s AS %s UNION ALL %s", b.latest,
+		fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT r.*, row_number() OVER (PARTITION BY %s ORDER BY r.%s DESC, r._op = '%s' DESC, %s DESC) AS _rank FROM %s r SEMI JOIN %s USING (%s)",
+			ranked, prefixed("r", b.Declare.UniqueKey), seq, Delete, b.digest("r"), rows, dup, keys),
+		// A delete keeps the values of the newest upsert, else of the delete that came first, as it would have made the tombstone.
+		fmt.Sprintf("CREATE TEMP TABLE %[1]s AS SELECT %[2]s, max(%[3]s) AS _sequence, coalesce(min(_rank) FILTER (_op = '%[4]s'), max(_rank)) AS _values FROM %[5]s GROUP BY %[2]s HAVING min(_rank) FILTER (_op = '%[6]s') = 1",
+			gone, keys, seq, Upsert, ranked, Delete),
+		fmt.Sprintf("CREATE TEMP TABLE %s AS %s UNION ALL %s UNION ALL %s", b.latest,
 			b.winners(seq, "_op", fmt.Sprintf("%s ANTI JOIN %s USING (%s)", rows, dup, keys)),
-			b.winners("_sequence", "_does", fmt.Sprintf("(SELECT * FROM %s WHERE _rank = _values)", ranked))),
+			b.winners(seq, "_op", fmt.Sprintf("%s WHERE _rank = 1 AND _op = '%s'", ranked, Upsert)),
+			b.winners("_sequence", "'"+Delete+"'", fmt.Sprintf("%s JOIN %s USING (%s) WHERE _rank = _values", ranked, gone, keys))),
 	} {
 		if err := b.To.Session.Exec(ctx, q); err != nil {
 			return err
@@ -162,7 +163,9 @@ func (b *batch) find(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return b.To.Session.Row(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE _op <> '%s'", b.latest, Upsert), &b.removing)
+	b.removed = b.temp("removed")
+	return b.To.Session.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT m._file, m._pos, l.* FROM %s l JOIN %s m ON m._l = l.rowid WHERE l._op <> '%s' AND NOT m._stale",
+		b.removed, b.latest, b.matched, Upsert))
 }
 
 // count notes how many accepted rows only remove: no control total sums them up.
@@ -184,18 +187,15 @@ func (b *batch) count(ctx context.Context, r *Result, stale string) error {
 	return nil
 }
 
-// unmatched is what stands behind FROM for rows l of latest of keys that the table does not have.
-func (b *batch) unmatched() string {
-	return fmt.Sprintf("%s l WHERE NOT EXISTS (SELECT 1 FROM %s m WHERE m._l = l.rowid)", b.latest, b.matched)
+// inserts is a query for the rows of latest of keys that the table does not have, with is_deleted where the table has that.
+func (b *batch) inserts(deleted string) string {
+	return fmt.Sprintf("SELECT %s%s FROM %s l WHERE NOT EXISTS (SELECT 1 FROM %s m WHERE m._l = l.rowid)", prefixed("l", b.modelColumns()), deleted, b.latest, b.matched)
 }
 
-// upserts and removals are what stands behind FROM for rows l of latest that change the row m of the table.
-func (b *batch) upserts() string { return b.changing("", "=") }
-
-func (b *batch) removals(join string) string { return b.changing(join, "<>") }
-
-func (b *batch) changing(join, is string) string {
-	return fmt.Sprintf("%s l JOIN %s m ON m._l = l.rowid %s WHERE NOT m._stale AND l._op %s '%s'", b.latest, b.matched, join, is, Upsert)
+// updates is a query for new states of rows of the table.
+func (b *batch) updates(deleted string) string {
+	return fmt.Sprintf("SELECT m._file, m._pos, %s%s FROM %s l JOIN %s m ON m._l = l.rowid WHERE NOT m._stale AND l._op = '%s'",
+		prefixed("l", b.modelColumns()), deleted, b.latest, b.matched, Upsert)
 }
 
 // emptied is what stands behind FROM for rows t of the table that the truncate takes and no row of the batch is about.
@@ -206,12 +206,7 @@ func (b *batch) emptied() string {
 
 // hard takes rows away.
 func (b *batch) hard() dml.Replace {
-	columns := prefixed("l", b.modelColumns())
-	m := dml.Replace{
-		Inserts: fmt.Sprintf("SELECT %s FROM %s AND l._op = '%s'", columns, b.unmatched(), Upsert),
-		Updates: fmt.Sprintf("SELECT m._file, m._pos, %s FROM %s", columns, b.upserts()),
-		Deletes: "SELECT m._file, m._pos FROM " + b.removals(""),
-	}
+	m := dml.Replace{Inserts: b.inserts("") + fmt.Sprintf(" AND l._op = '%s'", Upsert), Updates: b.updates(""), Deletes: "SELECT _file, _pos FROM " + b.removed}
 	if b.truncates > 0 {
 		m.Deletes += " UNION ALL SELECT t._file, t._pos FROM " + b.emptied()
 	}
@@ -220,22 +215,19 @@ func (b *batch) hard() dml.Replace {
 
 // soft turns rows into tombstones. They keep the values of the newest upsert, be it in the batch or in the table.
 func (b *batch) soft() dml.Replace {
-	seq, columns := engine.Ident(b.Declare.SequenceBy), prefixed("l", b.modelColumns())
-	m := dml.Replace{
-		Inserts: fmt.Sprintf("SELECT %s, l._op <> '%s' AS %s FROM %s", columns, Upsert, pipeline.IsDeleted, b.unmatched()),
-		Updates: fmt.Sprintf("SELECT m._file, m._pos, %s, false AS %s FROM %s", columns, pipeline.IsDeleted, b.upserts()),
-	}
-	if b.removing > 0 {
-		last := make([]string, 0, len(b.Schema.Fields))
-		for _, c := range b.modelColumns() {
-			text := fmt.Sprintf("CASE WHEN l._known > t.%[1]s THEN l.%[2]s ELSE t.%[2]s END AS %[2]s", seq, engine.Ident(c))
-			if c == b.Declare.SequenceBy {
-				text = "l." + seq
-			}
-			last = append(last, text)
+	seq := engine.Ident(b.Declare.SequenceBy)
+	var last []string
+	for _, c := range b.modelColumns() {
+		text := fmt.Sprintf("CASE WHEN r._known > t.%[1]s THEN r.%[2]s ELSE t.%[2]s END AS %[2]s", seq, engine.Ident(c))
+		if c == b.Declare.SequenceBy {
+			text = "r." + seq
 		}
-		m.Updates += fmt.Sprintf(" UNION ALL BY NAME SELECT m._file, m._pos, %s, true AS %s FROM %s", strings.Join(last, ", "), pipeline.IsDeleted,
-			b.removals(fmt.Sprintf("JOIN %s t ON t._file = m._file AND t._pos = m._pos", b.target)))
+		last = append(last, text)
+	}
+	m := dml.Replace{
+		Inserts: b.inserts(fmt.Sprintf(", l._op <> '%s' AS %s", Upsert, pipeline.IsDeleted)),
+		Updates: b.updates(", false AS "+pipeline.IsDeleted) + fmt.Sprintf(" UNION ALL BY NAME SELECT r._file, r._pos, %s, true AS %s FROM %s r JOIN %s t ON t._file = r._file AND t._pos = r._pos",
+			strings.Join(last, ", "), pipeline.IsDeleted, b.removed, b.target),
 	}
 	if b.truncates > 0 {
 		m.Updates += fmt.Sprintf(" UNION ALL BY NAME SELECT t.* REPLACE (%s AS %s, true AS %s) FROM %s", b.cut, seq, pipeline.IsDeleted, b.emptied())

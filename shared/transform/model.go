@@ -136,6 +136,9 @@ func (j *job) runModel(ctx context.Context, table delta.Schema) error {
 	if err := j.runSQL(ctx, "CREATE TEMP TABLE "+into+" AS "+query); err != nil {
 		return err
 	}
+	if err := j.dropEvents(ctx); err != nil {
+		return err
+	}
 	if into == typedRows {
 		return j.view(ctx, goodRows, "SELECT * EXCLUDE (_row, _reason) FROM "+typedRows+" WHERE _reason IS NULL")
 	}

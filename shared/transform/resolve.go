@@ -64,6 +64,19 @@ func (j *job) resolve(ctx context.Context, table delta.Schema) (string, error) {
 	return fmt.Sprintf("(SELECT e.*%s, r.%s FROM %s e LEFT JOIN %s r ON r._event = e.rowid)", replace, unresolvedColumn, eventRows, resolvedRows), nil
 }
 
+// dropEvents frees what is not needed any more.
+func (j *job) dropEvents(ctx context.Context) error {
+	if j.Table.Unchanged == "" {
+		return nil
+	}
+	for _, table := range []string{eventRows, partialKeys, heldRows, truncateRows, resolvedRows} {
+		if err := j.session.Exec(ctx, "DROP TABLE "+table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // look learns which columns are left out.
 func (r *resolution) look(ctx context.Context) error {
 	described, err := r.session.Strings(ctx, "SELECT column_name, column_type FROM (DESCRIBE "+eventRows+")")
