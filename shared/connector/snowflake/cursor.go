@@ -163,7 +163,11 @@ func (c cursor) literal(value string) string {
 	case "DATE":
 		return literal(value) + "::DATE"
 	}
-	return literal(value) + "::" + c.typ + "(9)"
+	typ := c.typ
+	if c.kind == "timestamp_ltz" { // the column's own type, so that the condition can be held against what is known of its files
+		typ = "TIMESTAMP_LTZ"
+	}
+	return literal(value) + "::" + typ + "(9)"
 }
 
 // overlap says that a page may hold rows from a value on that the table has.

@@ -86,6 +86,9 @@ func TestCursorValues(t *testing.T) {
 	if got := (cursor{typ: "VARCHAR"}).literal(`it's a \`); got != `'it''s a \\'` {
 		t.Error(got)
 	}
+	if got := (cursor{typ: "TIMESTAMP_TZ", column: column{kind: "timestamp_ltz"}}).literal("2024-02-29 10:11:12.000000000+00:00"); got != "'2024-02-29 10:11:12.000000000+00:00'::TIMESTAMP_LTZ(9)" {
+		t.Error(got)
+	}
 	day := cursor{typ: "DATE"}
 	if got, err := day.back("2024-03-01", 25*3600e9); err != nil || got != "2024-02-28" {
 		t.Errorf("a day and an hour before: %s, %v", got, err)

@@ -215,7 +215,7 @@ func rowLimit(l connector.Limit, width int64) int64 {
 func (in incremental) bound(ctx context.Context, s span, limit int64) (value string, one bool, err error) {
 	c := in.cursor
 	row, err := in.source.row(ctx, in.what, 3, fmt.Sprintf(
-		"WITH FIRST_ROWS AS (SELECT %s AS V FROM %s WHERE %s ORDER BY 1 LIMIT %d) SELECT count(*), max(V), max(CASE WHEN V < (SELECT max(V) FROM FIRST_ROWS) THEN V END) FROM FIRST_ROWS",
+		"WITH FIRST_ROWS AS (SELECT %s AS V FROM %s WHERE %s ORDER BY 1 LIMIT %d) SELECT count(*), max(V), max(CASE WHEN V < M THEN V END) FROM FIRST_ROWS, (SELECT max(V) AS M FROM FIRST_ROWS)",
 		c.sql(), in.stream.relation, c.where(s), limit+1))
 	if err != nil {
 		return "", false, err

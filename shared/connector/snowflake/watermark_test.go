@@ -129,14 +129,16 @@ func orders(t *testing.T, o *origin, times ...string) func(times ...string) {
 	n := 0
 	add := func(times ...string) {
 		t.Helper()
+		var rows []string
 		for _, at := range times {
 			n++
 			v := "NULL"
 			if at != "" {
 				v = "'2024-01-01 " + at + "'"
 			}
-			o.sql(t, fmt.Sprintf("INSERT INTO ORDERS VALUES (%d, %s)", n, v))
+			rows = append(rows, fmt.Sprintf("(%d, %s)", n, v))
 		}
+		o.sql(t, "INSERT INTO ORDERS VALUES "+strings.Join(rows, ", "))
 	}
 	add(times...)
 	return add
@@ -476,5 +478,22 @@ func TestPagesInBytes(t *testing.T) {
 	var p position
 	if err := json.Unmarshal(page.Cursor, &p); err != nil || p.Width < 10_000 || p.Width > 11_000 || p.Until != "100" {
 		t.Errorf("%s\n%s", page.Cursor, strings.Join(f.queries, "\n"))
+	}
+}
+
+// Whether there is something new is asked in the same words each time, so that Snowflake can answer from its cache while nothing changed; and
+// with one statement, besides the one that describes.
+func TestSameQuestion(t *testing.T) {
+	o := newOrigin(t)
+	orders(t, o, "10:00", "10:01")
+	b := newBronze(t, o, 0, append(slices.Clone(incrementalStream), "lag", "1h")...).drain()
+	o.asked()
+	b.pending()
+	first := o.asked()
+	if b.step() {
+		t.Error("a page without news")
+	}
+	if second := o.asked(); len(first) != 2 || !slices.Equal(first, second) {
+		t.Errorf("%q\n%q", first, second)
 	}
 }

@@ -436,3 +436,49 @@ func answerAll(t *testing.T, body string) string {
 	t.Cleanup(server.Close)
 	return server.URL
 }
+
+// BenchmarkRead reads a million rows of ten columns in chunks of 50,000, as a warehouse's facts look.
+func BenchmarkRead(b *testing.B) {
+	const n = 50_000
+	var all []typed
+	add := func(c fakeColumn, bld array.Builder, value func(i int)) {
+		for i := range n {
+			value(i)
+		}
+		all = append(all, typed{column: c, array: bld.NewArray()})
+	}
+	fixed := func(name string, p, s int) fakeColumn {
+		return fakeColumn{Name: name, Type: "fixed", Precision: p, Scale: s}
+	}
+	for i := range 3 {
+		w := array.NewInt64Builder(memory.DefaultAllocator)
+		add(fixed(fmt.Sprint("ID", i), 38, 0), w, func(i int) { w.Append(int64(i) * 7919) })
+	}
+	q := array.NewInt16Builder(memory.DefaultAllocator)
+	add(fixed("QUANTITY", 5, 0), q, func(i int) { q.Append(int16(i % 1000)) })
+	m := array.NewInt32Builder(memory.DefaultAllocator)
+	add(fixed("PRICE", 12, 2), m, func(i int) { m.Append(int32(i * 13)) })
+	for i := range 2 {
+		s := array.NewStructBuilder(memory.DefaultAllocator, ntz)
+		add(fakeColumn{Name: fmt.Sprint("AT", i), Type: "timestamp_ntz", Scale: 9}, s, func(i int) {
+			s.Append(true)
+			s.FieldBuilder(0).(*array.Int64Builder).Append(1_700_000_000 + int64(i))
+			s.FieldBuilder(1).(*array.Int32Builder).Append(int32(i%1000) * 1000)
+		})
+	}
+	for i := range 2 {
+		t := array.NewStringBuilder(memory.DefaultAllocator)
+		add(fakeColumn{Name: fmt.Sprint("NAME", i), Type: "text"}, t, func(i int) { t.Append(fmt.Sprintf("customer %d of many", i)) })
+	}
+	v := array.NewStringBuilder(memory.DefaultAllocator)
+	add(fakeColumn{Name: "V", Type: "variant"}, v, func(i int) { v.Append(fmt.Sprintf(`{"a": %d, "b": [1.50, null]}`, i)) })
+	one := answerOf(b, all)
+	a := answer{columns: one.columns, chunks: slices.Repeat([][]byte{zip(one.chunks[0])}, 20), rows: slices.Repeat(one.rows, 20)}
+	s := newFake(b, always(a)).source(b, fullStream...)
+	for b.Loop() {
+		if _, err := s.Next(b.Context(), connector.Request{Stream: "s", Dir: b.TempDir()}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(20*n*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
