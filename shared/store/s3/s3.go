@@ -12,6 +12,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -52,6 +53,15 @@ type Store struct {
 	conditions atomic.Bool // the service is known to honour If-None-Match
 }
 
+// hushed is an error of the SDK about credentials without what a credential process printed, which may be credentials.
+func hushed(err error) error {
+	const quoted = "process output"
+	if before, _, found := strings.Cut(err.Error(), quoted); found {
+		return errors.New(before + quoted)
+	}
+	return err
+}
+
 // New opens a bucket. The region, the credentials and the endpoint are in cfg; that there are credentials is checked, that there is a bucket
 // shows with the first request.
 func New(ctx context.Context, cfg aws.Config, o Options) (*Store, error) {
@@ -74,7 +84,7 @@ func New(ctx context.Context, cfg aws.Config, o Options) (*Store, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", s.object(""), "credentials: %w", err).
+		return nil, fault.New(fault.InvalidInput, "open store", s.object(""), "credentials: %w", hushed(err)).
 			WithHint("set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached")
 	}
 	s.client = s3.NewFromConfig(cfg, func(so *s3.Options) {

@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -169,5 +170,16 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		if _, err := s3.New(t.Context(), cfg, s3.Options{Bucket: tt.bucket}); fault.KindOf(err) != fault.InvalidInput || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A credential process may print credentials: its output, which the SDK quotes, is in no error of ours.
+func TestCredentialsAreNotQuoted(t *testing.T) {
+	cfg := aws.Config{Region: "eu-central-1", Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{}, errors.New("parse failed of process output: SecretAccessKey=canary, error: invalid")
+	})}
+	_, err := s3.New(t.Context(), cfg, s3.Options{Bucket: "b"})
+	if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "process output") {
+		t.Errorf("%v", err)
 	}
 }
