@@ -35,6 +35,7 @@ func equal(t testing.TB, what string, got, want any) {
 
 // What each message brings beside its value.
 func TestColumnsOfAMessage(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(1)
 	l.send(

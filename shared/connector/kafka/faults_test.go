@@ -24,6 +24,7 @@ func fakeLab(t testing.TB, opts ...kfake.Opt) (*lab, *kfake.Cluster) {
 
 // Partitions change hands in the middle of a page: nobody notices.
 func TestLeadersMove(t *testing.T) {
+	t.Parallel()
 	l, fake := fakeLab(t)
 	topic := l.topic(3)
 	var moves atomic.Int32
@@ -47,6 +48,7 @@ func TestLeadersMove(t *testing.T) {
 
 // Answers of a broker in trouble, once each: the page is read all the same.
 func TestPassingErrors(t *testing.T) {
+	t.Parallel()
 	l, fake := fakeLab(t)
 	topic := l.topic(1)
 	load := newLoader(t, l.config(topic, "json"))
@@ -93,6 +95,7 @@ func refuse(req *kmsg.FetchRequest, e *kerr.Error) kmsg.Response {
 
 // A broker that has messages and does not send them is waited for as long as max_wait says.
 func TestStalledBroker(t *testing.T) {
+	t.Parallel()
 	l, fake := fakeLab(t)
 	topic := l.topic(1)
 	l.send(numbers(topic, 1, 0, 10)...)
@@ -133,6 +136,7 @@ func TestDamagedBatch(t *testing.T) {
 
 // A leader took over that did not have all messages, and others stand at their offsets now.
 func TestLogDiverged(t *testing.T) {
+	t.Parallel()
 	l, fake := fakeLab(t)
 	topic := l.topic(1)
 	l.send(numbers(topic, 1, 0, 10)...)
@@ -153,6 +157,7 @@ func TestLogDiverged(t *testing.T) {
 
 // Messages are deleted, or the topic is made anew, while a page is being read.
 func TestLostInTheMiddle(t *testing.T) {
+	t.Parallel()
 	l, fake := fakeLab(t)
 	for _, c := range []struct {
 		name  string
@@ -187,6 +192,7 @@ func TestLostInTheMiddle(t *testing.T) {
 
 // A group is told again while its coordinator moves.
 func TestCoordinatorMoves(t *testing.T) {
+	t.Parallel()
 	l, fake := fakeLab(t)
 	topic := l.topic(1)
 	l.send(numbers(topic, 1, 0, 10)...)

@@ -117,6 +117,7 @@ func settle(t testing.TB, done func() bool) {
 
 // A topic that is read from its end on: what comes behind the first look counts.
 func TestLatest(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(2)
 	l.send(numbers(topic, 2, 0, 10)...)
@@ -143,6 +144,7 @@ func TestLatest(t *testing.T) {
 }
 
 func TestRetentionGap(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(2)
 	l.send(numbers(topic, 2, 0, 20)...)
@@ -195,6 +197,7 @@ func TestRecreatedTopic(t *testing.T) {
 
 // Positions of other places are refused, whatever their offsets.
 func TestForeignPositions(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(1)
 	l.send(numbers(topic, 1, 0, 5)...)
@@ -221,8 +224,25 @@ func TestForeignPositions(t *testing.T) {
 // transact writes messages in a transaction, and commits or aborts it.
 func (l *lab) transact(id string, commit bool, messages ...*kgo.Record) {
 	l.t.Helper()
-	end := l.begin(id, messages...)
-	end(commit)
+	l.begin(id, messages...)(commit)
+	l.decided(messages[0].Topic)
+}
+
+// decided waits until no transaction is open in a topic: the broker answers before it has put the end of one into the log.
+func (l *lab) decided(topic string) {
+	l.t.Helper()
+	settle(l.t, func() bool {
+		stable, err := l.admin.ListCommittedOffsets(l.t.Context(), topic)
+		must(l.t, err)
+		ends, err := l.admin.ListEndOffsets(l.t.Context(), topic)
+		must(l.t, err)
+		open := false
+		ends.Each(func(o kadm.ListedOffset) {
+			s, _ := stable.Lookup(topic, o.Partition)
+			open = open || s.Offset != o.Offset
+		})
+		return !open
+	})
 }
 
 // begin opens a transaction with messages in it, which end commits or aborts.
@@ -241,6 +261,7 @@ func (l *lab) begin(id string, messages ...*kgo.Record) (end func(commit bool)) 
 
 // Aborted messages are not read, open ones not yet, and a topic that ends in either comes to its end.
 func TestTransactions(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(1)
 	load, dirty := newLoader(t, l.config(topic, "json")), newLoader(t, l.config(topic, "json", "isolation.level=read_uncommitted"))
@@ -270,6 +291,7 @@ func TestTransactions(t *testing.T) {
 	load.all()
 	load.holds(0, 6)
 	end(true)
+	l.decided(topic)
 	load.all()
 	load.holds(0, 12)
 	dirty.all()
@@ -289,6 +311,7 @@ func TestPositionBehindAnOpenTransaction(t *testing.T) {
 	load.cfg = l.config(topic, "json")
 	load.all()
 	end(true)
+	l.decided(topic)
 	l.send(numbers(topic, 1, 6, 3)...)
 	load.all()
 	load.holds(0, 9)
@@ -325,6 +348,7 @@ func TestCompacted(t *testing.T) {
 }
 
 func TestAcknowledge(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(2)
 	l.send(numbers(topic, 2, 0, 20)...)
@@ -356,6 +380,7 @@ func TestAcknowledge(t *testing.T) {
 
 // A group that others consume by cannot be told; the rows are safe all the same.
 func TestAcknowledgeToAGroupInUse(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, false)
 	topic := l.topic(1)
 	l.send(numbers(topic, 1, 0, 5)...)

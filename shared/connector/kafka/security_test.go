@@ -137,7 +137,7 @@ func TestLeastPrivilege(t *testing.T) {
 		defer src.Close()
 		var got []string
 		for _, f := range src.Check(t.Context()) {
-			if t.Logf("%+v", f); !f.OK && f.Hint == "" {
+			if !f.OK && f.Hint == "" {
 				t.Errorf("no hint: %+v", f)
 			}
 			got = append(got, map[bool]string{true: "ok ", false: "NOT "}[f.OK]+strings.Fields(f.What)[0])
