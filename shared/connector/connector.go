@@ -174,5 +174,5 @@ type Finding struct {
 	What   string `json:"what"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
-	Hint   string `json:"hint,omitempty"` // what to do when it is not OK
+	Hint   string `json:"hint,omitempty"` // what to do when it is not OK; of what is OK, advice
 }

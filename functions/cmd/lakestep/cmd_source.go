@@ -169,8 +169,12 @@ func printFindings(s streams, out []checkedSource) {
 				fmt.Fprintf(s.out, ": %s", f.Detail)
 			}
 			fmt.Fprintln(s.out)
-			if f.Hint != "" && !f.OK {
-				fmt.Fprintf(s.out, "          hint: %s\n", f.Hint)
+			word := "hint"
+			if f.OK {
+				word = "advice"
+			}
+			if f.Hint != "" {
+				fmt.Fprintf(s.out, "          %s: %s\n", word, f.Hint)
 			}
 		}
 	}

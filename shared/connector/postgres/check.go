@@ -73,8 +73,10 @@ func (k *checker) replication(ctx context.Context) {
 	k.check("role", "it may replicate", role, "ALTER ROLE ... REPLICATION; on Amazon RDS GRANT rds_replication")
 	k.check("max_replication_slots", fmt.Sprintf("%d free", slots), slots >= 2, "raise max_replication_slots: each stream of mode cdc has a slot, and a snapshot needs one more for a time")
 	k.check("max_wal_senders", fmt.Sprintf("%d free", senders), senders >= 1, "raise max_wal_senders")
-	k.check("max_slot_wal_keep_size", bound(keep), keep >= 0,
-		"without a bound a pipeline that stands still lets the log fill the server's disk: set max_slot_wal_keep_size to what the disk can spare")
+	k.add("max_slot_wal_keep_size", bound(keep), nil)
+	if keep < 0 {
+		k.out[len(k.out)-1].Hint = "without a bound a pipeline that stands still lets the log fill the server's disk: set max_slot_wal_keep_size to what the disk can spare"
+	}
 	if k.repl, err = k.connectReplication(ctx); err != nil {
 		k.add("replication connection", "", err)
 		return
