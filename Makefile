@@ -5,7 +5,7 @@ RUN_CMD ?= bin/lakestep sample && bin/lakestep run
 .PHONY: help build run test test/long lint bench/sources clean clean/data
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/lakestep
 	@tools/need.sh build
