@@ -301,7 +301,7 @@ func (c *changes) run(ctx context.Context, f *feed, target lsn, limit connector.
 func (c *changes) tell() {
 	if c.rows%reportEach == 0 && c.meter != nil {
 		sum := c.meter.total()
-		c.meter.add(c.rows-sum.rows, c.bytes-sum.bytes, c.end.String(), 0)
+		c.meter.add(max(c.rows-sum.rows, 0), max(c.bytes-sum.bytes, 0), c.end.String(), 0)
 	}
 }
 

@@ -41,21 +41,25 @@ type message struct {
 	at    lsn
 }
 
-// start opens the stream from a position on. What was committed before it does not come.
-func (s *source) start(ctx context.Context, r *pgconn.PgConn, st stream, from lsn) (*feed, error) {
-	options := []string{"proto_version '2'", "streaming 'on'", "publication_names " + quote(name(st.publication))}
-	for deadline := time.Now().Add(busyTimeout); ; {
-		ctx, cancel := s.reading(ctx)
-		err := pglogrepl.StartReplication(ctx, r, st.slot, pglogrepl.LSN(from), pglogrepl.StartReplicationOptions{Mode: pglogrepl.LogicalReplication, PluginArgs: options})
+// start opens the stream from a position on: what was committed before it does not come. With early, large transactions come before they end.
+func (s *source) start(ctx context.Context, c *conn, r *pgconn.PgConn, st stream, from lsn, early bool) (*feed, error) {
+	options := []string{"proto_version '2'", "publication_names " + quote(name(st.publication))}
+	if early {
+		options = append(options, "streaming 'on'")
+	}
+	for deadline := time.Now().Add(s.patience); ; {
+		reading, cancel := s.reading(ctx)
+		err := pglogrepl.StartReplication(reading, r, st.slot, pglogrepl.LSN(from), pglogrepl.StartReplicationOptions{Mode: pglogrepl.LogicalReplication, PluginArgs: options})
 		cancel()
 		if err == nil {
 			break
 		}
 		if !inUse(err) {
-			return nil, brokenFeed(st, err)
+			return nil, err
 		}
 		if time.Now().After(deadline) {
-			return nil, s.busy(st, nil, "read changes from", err)
+			sl, _ := s.slotOf(ctx, c, st)
+			return nil, s.busy(st, sl, "read changes from", err)
 		}
 		if err := settle(ctx, r); err != nil {
 			return nil, failed("read changes from slot", st.slot, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
+	"github.com/lakestep/lakestep/shared/fault"
 )
 
 const (
@@ -20,6 +21,9 @@ const (
 type follower struct {
 	*changes
 	source *source
+	st     stream
+	t      *table
+	c      *conn
 	repl   *pgconn.PgConn
 	cur    *cursor
 	now    origin
@@ -27,30 +31,39 @@ type follower struct {
 }
 
 // follow connects, and checks that the changes behind a position can be read.
-func (s *source) follow(ctx context.Context, c *conn, st stream, cur *cursor) (f *follower, err error) {
-	repl, err := s.connectReplication(ctx)
+func (s *source) follow(ctx context.Context, c *conn, st stream, cur *cursor) (*follower, error) {
+	f := &follower{source: s, st: st, c: c, cur: cur}
+	err := f.open(ctx)
 	if err != nil {
+		f.close()
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			closeReplication(repl)
-		}
-	}()
-	f = &follower{source: s, cur: cur, repl: repl}
-	t, err := s.describeAlone(ctx, c, st)
-	if err != nil {
-		return nil, err
+	return f, nil
+}
+
+func (f *follower) open(ctx context.Context) (err error) {
+	s := f.source
+	if f.repl, err = s.connectReplication(ctx); err != nil {
+		return err
 	}
-	if _, f.now, err = s.subject(ctx, c, repl, st, t, cur); err != nil {
-		return nil, err
+	if f.t, err = s.describeAlone(ctx, f.c, f.st); err != nil {
+		return err
 	}
-	if _, err = s.keeps(ctx, c, st, cur.LSN); err != nil {
-		return nil, err
+	if _, f.now, err = s.subject(ctx, f.c, f.repl, f.st, f.t, f.cur); err != nil {
+		return err
 	}
-	f.changes = &changes{st: st, t: t, era: cur.Era, conn: c, partKey: cur.Snapshot.Key, reached: cur.Snapshot.Reached, end: cur.LSN, big: inProgress{open: map[uint32]*unfinished{}}}
-	f.target, err = s.flushed(ctx, c)
-	return f, err
+	if _, err = s.keeps(ctx, f.c, f.st, f.cur.LSN); err != nil {
+		return err
+	}
+	f.target, err = s.flushed(ctx, f.c)
+	return err
+}
+
+func (f *follower) close() {
+	closeReplication(f.repl)
+	if f.changes != nil && f.spool != nil {
+		f.spool.Abort()
+	}
 }
 
 // flushed is where the server's log ends: what is behind it may not be there after a crash.
@@ -65,22 +78,49 @@ func (s *source) flushed(ctx context.Context, c *conn) (lsn, error) {
 	return parseLSN(at)
 }
 
-// read runs the feed from the position on.
-func (f *follower) read(ctx context.Context, limit connector.Limit, until time.Time) (full bool, err error) {
-	feed, err := f.source.start(ctx, f.repl, f.st, f.cur.LSN)
+// read runs the feed from the position on, into files in dir, or, without one, until the first change. The server sends large transactions before
+// they end; some it cannot decode then, but once they have ended (PostgreSQL 15: one that alters a table, and takes that back in part).
+func (f *follower) read(ctx context.Context, dir string, r connector.Request, until time.Time) (full bool, err error) {
+	full, err = f.try(ctx, dir, true, r, until)
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code != "XX000" {
+		return full, f.broken(ctx, err)
+	}
+	f.close()
+	if f.repl, err = f.source.connectReplication(ctx); err != nil {
+		return false, err
+	}
+	full, err = f.try(ctx, dir, false, r, until)
+	return full, f.broken(ctx, err)
+}
+
+func (f *follower) try(ctx context.Context, dir string, early bool, r connector.Request, until time.Time) (full bool, err error) {
+	f.changes = &changes{st: f.st, t: f.t, era: f.cur.Era, conn: f.c, partKey: f.cur.Snapshot.Key, reached: f.cur.Snapshot.Reached, end: f.cur.LSN,
+		big: inProgress{dir: dir, open: map[uint32]*unfinished{}}}
+	if dir != "" {
+		f.spool, f.meter = spool.New(dir, f.t.String()), newMeter(r, 0)
+	}
+	feed, err := f.source.start(ctx, f.c, f.repl, f.st, f.cur.LSN, early)
 	if err != nil {
 		return false, err
 	}
-	full, err = f.run(ctx, feed, f.target, limit, until)
+	full, err = f.run(ctx, feed, f.target, r.Limit, until)
 	feed.close()
+	if ctx.Err() == nil {
+		f.source.released(ctx, f.c, f.st, f.repl.PID())
+	}
+	return full, err
+}
+
+// broken says what the end of a feed means. The slot may be why it broke.
+func (f *follower) broken(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, errFound) {
-		f.source.released(ctx, f.conn, f.st, f.repl.PID())
-		return full, err
+		return err
 	}
-	if _, gone := f.source.keeps(ctx, f.conn, f.st, f.cur.LSN); gone != nil && ctx.Err() == nil { // the slot may be why the stream broke
-		return false, gone
+	if _, gone := f.source.keeps(ctx, f.c, f.st, f.cur.LSN); fault.KindOf(gone) == fault.SourceLost {
+		return gone
 	}
-	return false, brokenFeed(f.st, err)
+	return brokenFeed(f.st, err)
 }
 
 // nextChanges reads the changes behind a position.
@@ -94,16 +134,14 @@ func (s *source) nextChanges(ctx context.Context, st stream, cur *cursor, r conn
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer closeReplication(f.repl)
+	defer f.close()
 	if err := s.advance(ctx, c, st, cur.LSN); err != nil { // it is committed; who committed it may have died before it could tell
 		return connector.Page{}, err
 	}
 	if f.target <= cur.LSN {
 		return connector.Page{}, nil
 	}
-	f.spool, f.meter, f.big.dir = spool.New(r.Dir, f.t.String()), newMeter(r, 0), r.Dir
-	defer f.spool.Abort()
-	full, err := f.read(ctx, r.Limit, time.Time{})
+	full, err := f.read(ctx, r.Dir, r, time.Time{})
 	if err != nil || f.rows == 0 && f.end < cur.LSN+keptLog {
 		return connector.Page{}, err
 	}
@@ -138,7 +176,7 @@ func (s *source) pendingChanges(ctx context.Context, c *conn, st stream, cur *cu
 	if err != nil {
 		return connector.Backlog{}, err
 	}
-	defer closeReplication(f.repl)
+	defer f.close()
 	if f.target <= cur.LSN {
 		return connector.Backlog{}, nil
 	}
@@ -147,9 +185,8 @@ func (s *source) pendingChanges(ctx context.Context, c *conn, st stream, cur *cu
 		b.Items = 1
 		return b, nil
 	}
-	unknown, err := f.read(ctx, connector.Limit{}, time.Now().Add(pendingTime))
-	switch {
-	case errors.Is(err, errFound) || err == nil && unknown:
+	unknown, err := f.read(ctx, "", connector.Request{}, time.Now().Add(pendingTime))
+	if errors.Is(err, errFound) || err == nil && unknown {
 		b.Items = 1
 		return b, nil
 	}

@@ -17,9 +17,10 @@ import (
 
 // source reads the tables of a database.
 type source struct {
-	cfg     connector.Config
-	streams map[string]stream
-	timeout time.Duration // of a statement that reads rows
+	cfg      connector.Config
+	streams  map[string]stream
+	timeout  time.Duration // of a statement that reads rows
+	patience time.Duration // with somebody else who uses a slot
 }
 
 var (
@@ -30,7 +31,7 @@ var (
 
 // New makes a source. It connects when it is asked something.
 func New(_ context.Context, cfg connector.Config) (connector.Source, error) {
-	s := &source{cfg: cfg, streams: map[string]stream{}, timeout: cfg.Settings.Duration("statement_timeout", defaultTimeout)}
+	s := &source{cfg: cfg, streams: map[string]stream{}, timeout: cfg.Settings.Duration("statement_timeout", defaultTimeout), patience: busyTimeout}
 	for name, settings := range cfg.Streams {
 		st, err := newStream(cfg, name, settings)
 		if err != nil {

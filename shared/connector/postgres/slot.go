@@ -97,7 +97,7 @@ func (s *source) dropLost(ctx context.Context, c *conn, st stream) error {
 
 // advance lets the server drop the log before a position. It never goes back.
 func (s *source) advance(ctx context.Context, c *conn, st stream, to lsn) error {
-	for deadline := time.Now().Add(busyTimeout); ; {
+	for deadline := time.Now().Add(s.patience); ; {
 		sl, err := s.slotOf(ctx, c, st)
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ func pause(ctx context.Context) error {
 
 // released waits until a slot's reader of ours is gone, so that the next one finds it free.
 func (s *source) released(ctx context.Context, c *conn, st stream, pid uint32) {
-	for deadline := time.Now().Add(busyTimeout); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(s.patience); time.Now().Before(deadline); {
 		sl, err := s.slotOf(ctx, c, st)
 		if err != nil || sl == nil || sl.pid != int(pid) || pause(ctx) != nil {
 			return
