@@ -154,11 +154,26 @@ func (s *source) offsets(ctx context.Context, topics []*topic, timestamp int64, 
 				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
 					return nil, err
 				}
+				if p.Offset < 0 {
+					return nil, kerr.OffsetNotAvailable
+				}
 				out[t.Topic][p.Partition] = p.Offset
 			}
 		}
 	}
-	return out, nil
+	return out, complete(topics, out)
+}
+
+// complete checks that there is an answer for each partition: one that lacks would be taken for an empty one.
+func complete(topics []*topic, offsets map[string]map[int32]int64) error {
+	for _, t := range topics {
+		for _, l := range t.partitions {
+			if _, ok := offsets[t.name][l.partition]; !ok {
+				return kerr.LeaderNotAvailable
+			}
+		}
+	}
+	return nil
 }
 
 func isolation(committed bool) int8 {

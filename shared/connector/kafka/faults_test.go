@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/lakestep/lakestep/shared/fault"
 )
@@ -207,5 +208,42 @@ func TestCoordinatorMoves(t *testing.T) {
 		src := load.open()
 		must(t, src.Acknowledge(t.Context(), "s", load.seen))
 		must(t, src.Close())
+	}
+}
+
+// Brokers that know less: without ids of topics, and without the newest requests.
+func TestOldBrokers(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]*kversion.Versions{"2.7": kversion.V2_7_0(), "2.8": kversion.V2_8_0(), "3.5": kversion.V3_5_0()} {
+		t.Run(name, func(t *testing.T) {
+			l, _ := fakeLab(t, kfake.MaxVersions(version))
+			topic := l.topic(2)
+			load := newLoader(t, l.config(topic, "json"))
+			load.limit.Rows = 7
+			for i := range 3 {
+				l.send(numbers(topic, 2, i*10, 10)...)
+				load.all()
+			}
+			load.holds(0, 30)
+			if id := load.cursor().TopicID; (id != "") != (name != "2.7") {
+				t.Errorf("topic id %q", id)
+			}
+			src := load.open()
+			defer src.Close()
+			must(t, src.Acknowledge(t.Context(), "s", load.seen))
+			for _, f := range src.Check(t.Context()) {
+				if !f.OK {
+					t.Errorf("check: %+v", f)
+				}
+			}
+			must(t, l.deleteBefore(topic, 0, 15))
+			l.send(numbers(topic, 2, 30, 10)...)
+			if name == "2.7" { // a topic made anew shows by its offsets only
+				_, err := l.admin.DeleteTopic(t.Context(), topic)
+				must(t, err)
+				l.create(topic, 2)
+				load.fails(fault.SourceLost, "ends at offset 0, and was read to offset 15")
+			}
+		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/kafka/internal/message"
 	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/secret"
 )
 
 // source is a cluster with the topics that are read from it.
@@ -110,8 +111,8 @@ func (s *source) declared(keys ...string) string {
 			continue
 		}
 		text := key
-		if strings.Contains(set.Text, ":") { // a reference; a name is not repeated: somebody may have put a password there
-			text += " from " + set.Text
+		if scheme, _, _ := strings.Cut(set.Text, ":"); slices.Contains([]string{secret.Env, secret.SecretsManager, secret.KeyVault}, scheme) {
+			text += " from " + set.Text // what is no reference is not repeated: somebody may have put a password there
 		}
 		if set.At != "" {
 			text += " (" + set.At + ")"

@@ -42,7 +42,7 @@ func (s *source) Next(ctx context.Context, r connector.Request) (connector.Page,
 	}
 	if r.Window != nil {
 		return connector.Page{}, fault.New(fault.InvalidInput, "read topic", st.topic, "a topic has no ranges to read again").
-			WithHint("read all that it still has into the emptied table: lakestep run --refresh TABLE")
+			WithHint("read all that it still has again: lakestep run --full-refresh TABLE")
 	}
 	from, err := parse(st, r.Seen)
 	if err != nil {

@@ -39,8 +39,8 @@ func parse(st stream, seen connector.Position) (*position, error) {
 // lost says that messages are gone which were not read, or that others stand in their place.
 func lost(st stream, format string, args ...any) *fault.Fault {
 	return fault.New(fault.SourceLost, "read topic", st.topic, format, args...).WithHint("nothing was skipped, and nothing will be read before you decide. "+
-		"To load what the topic has now into the emptied table: lakestep run --refresh TABLE. To keep its rows: declare another table for the topic. "+
-		"The topic's retention must outlast the time between runs. Stream %s (%s)", st.name, st.at)
+		"To load what the topic has now, from its beginning: lakestep run --full-refresh TABLE, behind reading \"SourceLost\" in docs/sources-kafka.md. "+
+		"Stream %s (%s)", st.name, st.at)
 }
 
 // span is what a page reads: each partition from where to where.

@@ -152,7 +152,7 @@ func TestRetentionGap(t *testing.T) {
 	load.all()
 	l.send(numbers(topic, 2, 20, 20)...)
 	must(t, l.deleteBefore(topic, 1, 13))
-	f := load.fails(fault.SourceLost, "3 messages of partition 1", "position is offset 10", "begins at 13", topic, "--refresh", "pipeline.yaml:1:1")
+	f := load.fails(fault.SourceLost, "3 messages of partition 1", "position is offset 10", "begins at 13", topic, "--full-refresh", "pipeline.yaml:1:1")
 	if !strings.Contains(f.Error(), "deleted before they were read") {
 		t.Error(f)
 	}
