@@ -68,7 +68,7 @@ func newCursor(st stream, all, read []column) (cursor, error) {
 	}
 	typ, ok := cursorTypes[c.kind]
 	if !ok {
-		return cursor{}, fault.New(fault.InvalidInput, "read stream", st.name, "cursor_column %s is %s", c.name, c.kind).
+		return cursor{}, fault.New(fault.InvalidInput, "read stream", st.name, "cursor_column %s is %s", c.name, c.text()).
 			WithHint("a cursor column is a TIMESTAMP, DATE, NUMBER or VARCHAR; a query can cast it (%s)", st.at)
 	}
 	if st.lag > 0 && (typ == "NUMBER" || typ == "VARCHAR") {

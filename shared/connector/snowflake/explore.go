@@ -32,12 +32,16 @@ func (s *source) Discover(ctx context.Context) ([]connector.Discovered, error) {
 	var out []connector.Discovered
 	for _, t := range tables {
 		name := text(t[0]) + "." + text(t[1])
-		d := connector.Discovered{Name: name, Columns: of[name], Key: keys[name], Modes: modes(of[name]), Stream: s.reader(text(t[0]), text(t[1]))}
+		st := s.reader(text(t[0]), text(t[1]))
+		d := connector.Discovered{Name: name, Columns: of[name], Key: keys[name], Modes: modes(of[name]), Stream: st.name}
+		if len(d.Key) == 0 {
+			d.Key = st.primary
+		}
 		d.Rows, _ = whole(t[2]) // what nobody knows is 0
 		d.Bytes, _ = whole(t[3])
 		out = append(out, d)
 	}
-	return append(out, s.queries()...), nil
+	return append(out, s.queries(ctx)...), nil
 }
 
 func text(v *string) string {
@@ -72,25 +76,30 @@ func modes(columns []connector.DiscoveredColumn) []string {
 }
 
 // reader is the configured stream that reads a table.
-func (s *source) reader(schema, name string) string {
+func (s *source) reader(schema, name string) stream {
 	for _, st := range s.sorted() {
 		if slices.Equal(st.table, []string{s.set.database, schema, name}) {
-			return st.name
+			return st
 		}
 	}
-	return ""
+	return stream{}
 }
 
-// queries are the streams that read no table.
-func (s *source) queries() (out []connector.Discovered) {
+// queries are the streams that read no table. One that cannot be described has no columns here: Check says why.
+func (s *source) queries(ctx context.Context) (out []connector.Discovered) {
 	for _, st := range s.sorted() {
-		if st.table == nil {
-			mode := "full"
-			if st.cursor != "" {
-				mode = "watermark"
-			}
-			out = append(out, connector.Discovered{Name: st.origin, Modes: []string{mode}, Stream: st.name})
+		if st.table != nil {
+			continue
 		}
+		d := connector.Discovered{Name: st.origin, Key: st.primary, Modes: []string{"full"}, Stream: st.name}
+		if st.cursor != "" {
+			d.Modes = []string{"watermark"}
+		}
+		columns, _ := s.describe(ctx, action{"describe", st.origin, st}, "SELECT * FROM "+st.relation)
+		for _, c := range columns {
+			d.Columns = append(d.Columns, connector.DiscoveredColumn{Name: c.name, Type: c.text()})
+		}
+		out = append(out, d)
 	}
 	return out
 }

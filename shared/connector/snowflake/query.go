@@ -23,6 +23,17 @@ type column struct {
 	nullable         bool
 }
 
+// text is a column's type, as people write it.
+func (c column) text() string {
+	switch c.kind {
+	case "fixed":
+		return fmt.Sprintf("NUMBER(%d,%d)", c.precision, c.scale)
+	case "real":
+		return "FLOAT"
+	}
+	return strings.ToUpper(c.kind)
+}
+
 // result is a statement's answer, of which the chunks have not been fetched.
 type result struct {
 	columns []column

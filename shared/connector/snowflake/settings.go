@@ -79,6 +79,7 @@ type stream struct {
 	table    []string // database, schema and name; nil for a query
 	origin   string   // for people
 	columns  []string // nil is all
+	primary  []string // that identify a row, where the source does not say so
 	cursor   string   // "" reads the whole
 	lag      time.Duration
 	initial  *string // the least value of the cursor column; nil is any
@@ -89,7 +90,7 @@ type stream struct {
 
 func parseStream(cfg connector.Config, set settings, name string) (stream, error) {
 	opts := cfg.Streams[name]
-	st := stream{name: name, columns: opts.List("columns"), lag: opts.Duration("lag", 0), parallel: int(opts.Int("parallel", 4)), at: opts["mode"].At}
+	st := stream{name: name, columns: opts.List("columns"), primary: opts.List("primary_key"), lag: opts.Duration("lag", 0), parallel: int(opts.Int("parallel", 4)), at: opts["mode"].At}
 	wrong := func(format string, args ...any) (stream, error) {
 		return st, fault.New(fault.InvalidInput, "configure stream", name, format, args...).WithHint("see docs/sources-snowflake.md (%s)", st.at)
 	}
