@@ -149,8 +149,8 @@ func (s *source) once(ctx context.Context, fn func(ctx context.Context, c sessio
 	defer conn.Close()
 	err = nil
 	raw := conn.Raw(func(c any) error {
-		if err = fn(ctx, c.(session)); err != nil && expired(noteOf(ctx), err) {
-			return driver.ErrBadConn // nobody gets this session again
+		if err = fn(ctx, c.(session)); err != nil && (ctx.Err() != nil || expired(noteOf(ctx), err)) {
+			return driver.ErrBadConn // nobody gets this session again: it is over, or busy with what was given up
 		}
 		return nil
 	})

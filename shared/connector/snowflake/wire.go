@@ -18,7 +18,7 @@ const (
 	connectTimeout = 30 * time.Second
 	headerTimeout  = 2 * time.Minute // until an answer begins; the server lets go of a waiting client after 45 seconds
 	totalTimeout   = 5 * time.Minute // until it has come, a chunk too
-	briefTimeout   = 5 * time.Second // of requests whose outcome does not matter
+	briefTimeout   = 2 * time.Second // of requests whose outcome does not matter
 )
 
 // transport makes connections. Certificates are verified as Go does. Whether they were revoked is not asked for: the driver's own look does
