@@ -289,9 +289,7 @@ func TestCursorTypes(t *testing.T) {
 			o := newOrigin(t)
 			o.sql(t, "CREATE TABLE ORDERS (ID INTEGER, TS "+c.typ+")")
 			b := newBronze(t, o, 1, incrementalStream...)
-			for i, v := range c.values[:3] {
-				o.sql(t, fmt.Sprintf("INSERT INTO ORDERS VALUES (%d, %s)", i+1, v))
-			}
+			o.sql(t, fmt.Sprintf("INSERT INTO ORDERS VALUES (1, %s), (2, %s), (3, %s)", c.values[0], c.values[1], c.values[2]))
 			b.drain().holds(1, 2, 3)
 			o.sql(t, fmt.Sprintf("INSERT INTO ORDERS VALUES (4, %s), (5, %s)", c.values[2], c.values[3]))
 			b.drain().holds(1, 2, 3, 4, 5)
