@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/avro"
 
 	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
@@ -26,7 +27,7 @@ type Codec struct {
 }
 
 // reader reads one value into a cell.
-type reader func(in *input, c *cell)
+type reader func(in *input, c *cells.Cell)
 
 // New compiles a schema; references are the texts of what it refers to, those without references first.
 func New(text string, references ...string) (codec *Codec, err error) {
@@ -67,25 +68,16 @@ const valueColumn = "value"
 // Columns are those of the rows.
 func (c *Codec) Columns() []spool.Column { return c.columns }
 
-// Row is a decoded value.
+// Row is a decoded value. Append adds it to the rows' columns; ending the row is the caller's.
 type Row struct {
+	*cells.Row
 	codec *Codec
 	in    input
-	cells []cell
-	to    *spool.Rows
-	from  int
-	add   []func(*cell)
 }
 
 // Row makes a row that can be appended to the columns of rows from one on; of nil rows to check values only.
 func (c *Codec) Row(rows *spool.Rows, from int) *Row {
-	r := &Row{codec: c, cells: make([]cell, len(c.columns)), to: rows, from: from}
-	for i := range c.columns {
-		if rows != nil {
-			r.add = append(r.add, appender(rows.Field(from+i)))
-		}
-	}
-	return r
+	return &Row{Row: cells.NewRow(rows, from, len(c.columns)), codec: c}
 }
 
 // Decode reads one value of the payload and gives what lies behind it. The row holds until the next one, and refers to the payload. After an
@@ -94,30 +86,13 @@ func (r *Row) Decode(payload []byte) (rest []byte, err error) {
 	in := &r.in
 	in.begin(payload)
 	if m := r.codec.maybe; m >= 0 && in.index("branch", 2) == m {
-		for i := range r.cells {
-			r.cells[i].state = null
-		}
+		r.Clear()
 		return in.end()
 	}
 	for i, read := range r.codec.readers {
-		read(in, &r.cells[i])
+		read(in, &r.Cells[i])
 	}
 	return in.end()
-}
-
-// Append adds the value to the rows' columns. Ending the row is the caller's.
-func (r *Row) Append() {
-	for i := range r.cells {
-		switch c := &r.cells[i]; c.state {
-		case null:
-			r.to.Field(r.from + i).AppendNull()
-		case other:
-			r.to.Other(r.from+i, string(c.text))
-		default:
-			r.add[i](c)
-			r.to.Grew(c.size())
-		}
-	}
 }
 
 // compiler makes readers of a schema.
@@ -212,7 +187,7 @@ func (c *compiler) columns(fields []avro.SchemaField, space string) ([]spool.Col
 func (c *compiler) column(n *avro.SchemaNode, space string) (arrow.DataType, reader) {
 	p := c.resolve(n, space)
 	if p.node.Type == "null" {
-		return arrow.BinaryTypes.String, func(_ *input, c *cell) { c.state = null }
+		return arrow.BinaryTypes.String, func(_ *input, c *cells.Cell) { c.State = cells.Null }
 	}
 	if s := c.simple(n, space); s != nil {
 		return s.typ, s.read
@@ -227,10 +202,10 @@ func (c *compiler) column(n *avro.SchemaNode, space string) (arrow.DataType, rea
 		return t, maybeReader(index, read)
 	}
 	write := c.json(n, space)
-	return arrow.BinaryTypes.String, func(in *input, c *cell) {
+	return arrow.BinaryTypes.String, func(in *input, c *cells.Cell) {
 		from := len(in.out)
 		in.out = write(in, in.out)
-		c.setText(in.out[from:])
+		c.SetText(in.out[from:])
 	}
 }
 
@@ -252,14 +227,14 @@ func (c *compiler) simple(n *avro.SchemaNode, space string) *simple {
 // maybeReader reads a union of null and one other type.
 func maybeReader(index int, read reader) reader {
 	if index < 0 {
-		return func(in *input, c *cell) {
+		return func(in *input, c *cells.Cell) {
 			in.index("branch", 1)
 			read(in, c)
 		}
 	}
-	return func(in *input, c *cell) {
+	return func(in *input, c *cells.Cell) {
 		if in.index("branch", 2) == index {
-			c.state = null
+			c.State = cells.Null
 			return
 		}
 		read(in, c)
@@ -268,18 +243,18 @@ func maybeReader(index int, read reader) reader {
 
 // listReader reads an array. If an item does not fit the items' type, the whole of it becomes JSON text beside the column.
 func listReader(read reader, write writer) reader {
-	return func(in *input, c *cell) {
+	return func(in *input, c *cells.Cell) {
 		begin, fits := in.b, true
-		c.state, c.list = there, c.list[:0]
+		c.State, c.List = cells.There, c.List[:0]
 		in.blocks(func() {
-			if len(c.list) < cap(c.list) {
-				c.list = c.list[:len(c.list)+1]
+			if len(c.List) < cap(c.List) {
+				c.List = c.List[:len(c.List)+1]
 			} else {
-				c.list = append(c.list, cell{})
+				c.List = append(c.List, cells.Cell{})
 			}
-			item := &c.list[len(c.list)-1]
+			item := &c.List[len(c.List)-1]
 			read(in, item)
-			fits = fits && item.state != other
+			fits = fits && item.State != cells.Other
 		})
 		if fits || in.err != nil {
 			return
@@ -287,7 +262,7 @@ func listReader(read reader, write writer) reader {
 		in.b = begin
 		from := len(in.out)
 		in.out = write(in, in.out)
-		c.setOther(in.out[from:])
+		c.SetOther(in.out[from:])
 	}
 }
 
@@ -353,7 +328,7 @@ func (c *compiler) jsonMap(value writer) writer {
 				out = append(out, ',')
 			}
 			comma = true
-			out = append(appendString(out, in.string()), ':')
+			out = append(cells.AppendString(out, in.string()), ':')
 			out = value(in, out)
 		})
 		in.depth--
@@ -379,7 +354,7 @@ func (c *compiler) jsonRecord(p placed) writer {
 		if i > 0 {
 			before = ","
 		}
-		fields[i] = field{append(appendString([]byte(before), []byte(f.Name)), ':'), c.json(&f.Type, p.space)}
+		fields[i] = field{append(cells.AppendString([]byte(before), []byte(f.Name)), ':'), c.json(&f.Type, p.space)}
 	}
 	*made = func(in *input, out []byte) []byte {
 		if !in.deeper() {

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/avro"
 	"pgregory.net/rapid"
+
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 )
 
 // schemas draws Avro schemas, with named types that are used again, and by themselves.
@@ -307,41 +309,41 @@ func floatText(f float64, bits int) any {
 }
 
 // jsonOf is a cell as the JSON that the same value would be within another one.
-func jsonOf(c *cell, t arrow.DataType, n *avro.SchemaNode) any {
-	if c.state == null {
+func jsonOf(c *cells.Cell, t arrow.DataType, n *avro.SchemaNode) any {
+	if c.State == cells.Null {
 		return nil
 	}
-	if c.state == other && t.ID() != arrow.LIST {
-		return json.Number(c.text)
+	if c.State == cells.Other && t.ID() != arrow.LIST {
+		return json.Number(c.Text)
 	}
 	switch t := t.(type) {
 	case *arrow.BooleanType:
-		return c.num != 0
+		return c.Num != 0
 	case *arrow.Int32Type, *arrow.Int64Type:
-		return json.Number(strconv.FormatInt(c.num, 10))
+		return json.Number(strconv.FormatInt(c.Num, 10))
 	case *arrow.Float32Type:
-		return floatText(c.float(), 32)
+		return floatText(c.Float(), 32)
 	case *arrow.Float64Type:
-		return floatText(c.float(), 64)
+		return floatText(c.Float(), 64)
 	case *arrow.BinaryType:
-		return base64.StdEncoding.EncodeToString(c.text)
+		return base64.StdEncoding.EncodeToString(c.Text)
 	case *arrow.Date32Type:
-		return time.Unix(c.num*86400, 0).UTC().Format("2006-01-02")
+		return time.Unix(c.Num*86400, 0).UTC().Format("2006-01-02")
 	case *arrow.TimestampType:
-		return time.UnixMicro(c.num).UTC().Format("2006-01-02T15:04:05.999999Z07:00")
+		return time.UnixMicro(c.Num).UTC().Format("2006-01-02T15:04:05.999999Z07:00")
 	case *arrow.Decimal128Type:
-		return json.Number(decimal128.New(c.high, uint64(c.num)).ToString(t.Scale))
+		return json.Number(decimal128.New(c.High, uint64(c.Num)).ToString(t.Scale))
 	case *arrow.ListType:
-		if c.state == other {
-			return parse(c.text)
+		if c.State == cells.Other {
+			return parse(c.Text)
 		}
 		out := []any{}
-		for i := range c.list {
-			out = append(out, jsonOf(&c.list[i], t.Elem(), n))
+		for i := range c.List {
+			out = append(out, jsonOf(&c.List[i], t.Elem(), n))
 		}
 		return out
 	}
-	return string(c.text)
+	return string(c.Text)
 }
 
 // digits compares numbers by their text: decimals of more digits than a column has are text.
@@ -401,15 +403,15 @@ func same(t *rapid.T, codec *Codec, oracle *avro.Schema, c *compiler, payload []
 			t.Fatal(err, len(rest))
 		}
 	}
-	row := r.cells
+	row := r.Cells
 	root := oracle.Root()
 	p := c.resolve(root, "")
 	for i := range p.node.Fields {
 		f := &p.node.Fields[i]
 		expect := plain(want.(map[string]any)[f.Name], &f.Type, p.space, c)
 		got := jsonOf(&row[i], codec.columns[i].Type, &f.Type)
-		if isJSONColumn(c, f, p.space) && row[i].state == there {
-			got = parse(row[i].text)
+		if isJSONColumn(c, f, p.space) && row[i].State == cells.There {
+			got = parse(row[i].Text)
 		}
 		if d := cmp.Diff(expect, got, digits); d != "" {
 			t.Fatalf("field %s of %s: (-oracle +got)\n%s", f.Name, oracle.String(), d)

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/twmb/avro"
 
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
@@ -28,18 +29,18 @@ func newSimple(n *avro.SchemaNode) *simple {
 	}
 	switch n.Type {
 	case "boolean":
-		return &simple{arrow.FixedWidthTypes.Boolean, func(in *input, c *cell) { c.setTruth(in.bool()) },
+		return &simple{arrow.FixedWidthTypes.Boolean, func(in *input, c *cells.Cell) { c.SetTruth(in.bool()) },
 			func(in *input, out []byte) []byte { return strconv.AppendBool(out, in.bool()) }}
 	case "int":
 		return numberType(arrow.PrimitiveTypes.Int32, (*input).int)
 	case "long":
 		return numberType(arrow.PrimitiveTypes.Int64, (*input).long)
 	case "float":
-		return &simple{arrow.PrimitiveTypes.Float32, func(in *input, c *cell) { c.setFloat(in.float()) },
-			func(in *input, out []byte) []byte { return appendFloat(out, in.float(), 32) }}
+		return &simple{arrow.PrimitiveTypes.Float32, func(in *input, c *cells.Cell) { c.SetFloat(in.float()) },
+			func(in *input, out []byte) []byte { return cells.AppendFloat(out, in.float(), 32) }}
 	case "double":
-		return &simple{arrow.PrimitiveTypes.Float64, func(in *input, c *cell) { c.setFloat(in.double()) },
-			func(in *input, out []byte) []byte { return appendFloat(out, in.double(), 64) }}
+		return &simple{arrow.PrimitiveTypes.Float64, func(in *input, c *cells.Cell) { c.SetFloat(in.double()) },
+			func(in *input, out []byte) []byte { return cells.AppendFloat(out, in.double(), 64) }}
 	case "bytes":
 		return bytesType((*input).bytes)
 	case "fixed":
@@ -90,17 +91,17 @@ func newLogical(n *avro.SchemaNode) *simple {
 }
 
 func numberType(t arrow.DataType, get func(*input) int64) *simple {
-	return &simple{t, func(in *input, c *cell) { c.setNum(get(in)) }, func(in *input, out []byte) []byte { return strconv.AppendInt(out, get(in), 10) }}
+	return &simple{t, func(in *input, c *cells.Cell) { c.SetNum(get(in)) }, func(in *input, out []byte) []byte { return strconv.AppendInt(out, get(in), 10) }}
 }
 
 func textType(get func(*input) []byte) *simple {
-	return &simple{arrow.BinaryTypes.String, func(in *input, c *cell) { c.setText(get(in)) },
-		func(in *input, out []byte) []byte { return appendString(out, get(in)) }}
+	return &simple{arrow.BinaryTypes.String, func(in *input, c *cells.Cell) { c.SetText(get(in)) },
+		func(in *input, out []byte) []byte { return cells.AppendString(out, get(in)) }}
 }
 
 func bytesType(get func(*input) []byte) *simple {
-	return &simple{arrow.BinaryTypes.Binary, func(in *input, c *cell) { c.setText(get(in)) },
-		func(in *input, out []byte) []byte { return appendBytes(out, get(in)) }}
+	return &simple{arrow.BinaryTypes.Binary, func(in *input, c *cells.Cell) { c.SetText(get(in)) },
+		func(in *input, out []byte) []byte { return cells.AppendBytes(out, get(in)) }}
 }
 
 func fixed(n *avro.SchemaNode) func(*input) []byte {
@@ -132,12 +133,12 @@ const (
 
 // instantType is of a time stamp; one out of bounds is kept as its number.
 func instantType(micros func(int64) (n int64, fits bool)) *simple {
-	return &simple{spool.Timestamp, func(in *input, c *cell) {
+	return &simple{spool.Timestamp, func(in *input, c *cells.Cell) {
 		raw := in.long()
 		if n, fits := micros(raw); fits {
-			c.setNum(n)
+			c.SetNum(n)
 		} else {
-			c.setOther(strconv.AppendInt(nil, raw, 10))
+			c.SetOther(strconv.AppendInt(nil, raw, 10))
 		}
 	}, func(in *input, out []byte) []byte {
 		raw := in.long()
@@ -150,11 +151,11 @@ func instantType(micros func(int64) (n int64, fits bool)) *simple {
 
 func dateType(get func(*input) int64) *simple {
 	fits := func(n int64) bool { return n >= minDay && n < maxDay }
-	return &simple{arrow.FixedWidthTypes.Date32, func(in *input, c *cell) {
+	return &simple{arrow.FixedWidthTypes.Date32, func(in *input, c *cells.Cell) {
 		if n := get(in); fits(n) {
-			c.setNum(n)
+			c.SetNum(n)
 		} else {
-			c.setOther(strconv.AppendInt(nil, n, 10))
+			c.SetOther(strconv.AppendInt(nil, n, 10))
 		}
 	}, func(in *input, out []byte) []byte {
 		n := get(in)
@@ -200,16 +201,16 @@ func decimalType(n *avro.SchemaNode, get func(*input) []byte) *simple {
 	scale := n.Scale
 	write := func(in *input, out []byte) []byte { return appendDecimal(out, get(in), scale) }
 	if n.Precision > maxPrecision {
-		return &simple{arrow.BinaryTypes.String, func(in *input, c *cell) { c.setText(appendDecimal(nil, get(in), scale)) }, write}
+		return &simple{arrow.BinaryTypes.String, func(in *input, c *cells.Cell) { c.SetText(appendDecimal(nil, get(in), scale)) }, write}
 	}
 	precision := int32(n.Precision)
-	return &simple{&arrow.Decimal128Type{Precision: precision, Scale: int32(scale)}, func(in *input, c *cell) {
+	return &simple{&arrow.Decimal128Type{Precision: precision, Scale: int32(scale)}, func(in *input, c *cells.Cell) {
 		b := get(in)
 		high, low, ok := words(b)
 		if ok && decimal128.New(high, low).FitsInPrecision(precision) {
-			c.state, c.high, c.num = there, high, int64(low)
+			c.State, c.High, c.Num = cells.There, high, int64(low)
 		} else {
-			c.setOther(appendDecimal(nil, b, scale))
+			c.SetOther(appendDecimal(nil, b, scale))
 		}
 	}, write}
 }

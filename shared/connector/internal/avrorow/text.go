@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 )
 
 // Text gives one value, which is the whole payload, as text: JSON, but a value without parts as it is, without quotes. Nil is null.
@@ -14,9 +16,9 @@ func (c *Codec) Text(payload []byte) ([]byte, error) {
 	var text []byte
 	isText := c.bare && c.columns[0].Type == arrow.DataType(arrow.BinaryTypes.String)
 	if isText {
-		var v cell
+		var v cells.Cell
 		c.readers[0](&in, &v)
-		text = v.text
+		text = v.Text
 	} else {
 		text = c.whole(&in, nil)
 	}

@@ -1,4 +1,4 @@
-package avrorow
+package cells
 
 import (
 	"encoding/base64"
@@ -8,8 +8,8 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends a text as a JSON string.
-func appendString(out, text []byte) []byte {
+// AppendString appends a text as a JSON string.
+func AppendString(out, text []byte) []byte {
 	out = append(out, '"')
 	from := 0
 	for i, c := range text {
@@ -34,13 +34,13 @@ func appendString(out, text []byte) []byte {
 	return append(append(out, text[from:]...), '"')
 }
 
-// appendBytes appends bytes as a JSON string in base64.
-func appendBytes(out, b []byte) []byte {
+// AppendBytes appends bytes as a JSON string in base64.
+func AppendBytes(out, b []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(append(out, '"'), b), '"')
 }
 
-// appendFloat appends a number with as many digits as tell it apart; what JSON has no number for becomes a string.
-func appendFloat(out []byte, f float64, bits int) []byte {
+// AppendFloat appends a number with as many digits as tell it apart; what JSON has no number for becomes a string.
+func AppendFloat(out []byte, f float64, bits int) []byte {
 	switch {
 	case math.IsNaN(f):
 		return append(out, `"NaN"`...)
