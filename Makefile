@@ -1,6 +1,8 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 RUN_CMD ?= bin/lakestep sample && bin/lakestep run
 
+# minicore_disabled: without it the Snowflake driver writes a library of its own to the temporary folder at every start, and loads it.
+
 .DEFAULT_GOAL := help
 .PHONY: help build run test test/long lint bench/sources clean clean/data
 
@@ -9,7 +11,7 @@ help: ## this list
 
 build: ## bin/lakestep
 	@tools/need.sh build
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/lakestep ./functions/cmd/lakestep
+	go build -tags minicore_disabled -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/lakestep ./functions/cmd/lakestep
 
 run: build ## the sample pipeline, from the landing files to the gold tables
 	$(RUN_CMD)

@@ -35,10 +35,17 @@ func openSource(ctx context.Context, p *pipeline.Pipeline, src pipeline.Source) 
 	case "postgres":
 		return postgres.New(ctx, cfg)
 	case "snowflake":
+		if os.Getenv(noDetection) == "" { // the driver would ask the clouds' metadata services where it runs, before it signs in
+			if err := os.Setenv(noDetection, "true"); err != nil {
+				return nil, fault.New(fault.Internal, "open source", src.Name, "%w", err)
+			}
+		}
 		return snowflake.New(ctx, cfg)
 	}
 	return nil, fault.New(fault.InvalidInput, "open source", src.Name, "there is no connector %q", src.Connector)
 }
+
+const noDetection = "SNOWFLAKE_DISABLE_PLATFORM_DETECTION"
 
 func openFiles(ctx context.Context, cfg connector.Config) (connector.Source, error) {
 	path := cfg.Settings.Text("path", "")

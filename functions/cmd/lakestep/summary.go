@@ -144,7 +144,11 @@ func summarize(s streams, out ledger.Outcome, c summaryContext) error {
 		}
 	}
 	if raw.Read > 0 {
-		fmt.Fprintf(s.out, "Bronze read %s rows = %s accepted + %s rejected.\n", count(raw.Read), count(raw.Accepted), count(raw.Quarantined))
+		known := ""
+		if raw.Stale > 0 {
+			known = fmt.Sprintf(" + %s known", count(raw.Stale))
+		}
+		fmt.Fprintf(s.out, "Bronze read %s rows = %s accepted%s + %s rejected.\n", count(raw.Read), count(raw.Accepted), known, count(raw.Quarantined))
 	}
 	fmt.Fprintf(s.out, "Silver read %s rows = %s accepted + %s superseded + %s stale + %s quarantined: %s.\n",
 		count(n.Read), count(n.Accepted), count(n.Superseded), count(n.Stale), count(n.Quarantined), balance)
