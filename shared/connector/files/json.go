@@ -166,7 +166,7 @@ func (s *extent) scan(b []byte) int {
 			}
 			s.depth--
 			s.ended = s.depth <= 0
-		case s.depth == 0 && (c <= ' ' || c == ',' || c == '"'):
+		case s.begun && s.depth == 0 && strings.IndexByte(" \t\r\n,\"", c) >= 0:
 			s.ended = true
 			return i
 		}

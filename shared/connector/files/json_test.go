@@ -55,6 +55,7 @@ func TestJSONCases(t *testing.T) {
 			{3, `[{"a":2}]`, "the value is not a JSON object"}, {3, "true", "the value is not a JSON object"}}},
 		{"no JSON", "[{\"a\":01},\n{'a':1},{\"a\":NaN},nope,{\"a\":1}]", [][]string{one}, []reject{{1, `{"a":01}`, "the value is not JSON"}, {2, `{'a':1}`, "the value is not JSON"},
 			{2, `{"a":NaN}`, "the value is not JSON"}, {2, "nope", "the value is not JSON"}}},
+		{"control characters", "[\x00\x00 \x01,{\"a\":1}\x7f]", [][]string{one}, []reject{{1, "\x00\x00", "the value is not JSON"}, {1, "\x01", "the value is not JSON"}, {1, "\x7f", "the value is not JSON"}}},
 		{"a word and an object", `x{"a":1}y`, [][]string{one}, []reject{{1, "x", "the value is not JSON"}, {1, "y", "the value is not JSON"}}},
 		{"not UTF-8", "[{\"a\":\"\xff\"},{\"a\":1}]", [][]string{one}, []reject{{1, "{\"a\":\"\uFFFD\"}", "the value is not UTF-8"}}},
 		{"a bracket that closes nothing", "}{\"a\":1}]:", [][]string{one}, []reject{{1, "}", "the value is not JSON"}, {1, "]", "the value is not JSON"}, {1, ":", "the value is not JSON"}}},
