@@ -59,6 +59,7 @@ type stepResult struct {
 	Stale       int64   `json:"stale"`
 	Inserted    int64   `json:"inserted"`
 	Updated     int64   `json:"updated"`
+	Deleted     int64   `json:"deleted"`
 	Items       int     `json:"items"`
 	Bytes       int64   `json:"bytes"`
 	Verdict     string  `json:"verdict"`
@@ -243,7 +244,7 @@ func (r *progressRow) take(step string, out stepResult, seconds float64) string 
 		for _, more := range []struct {
 			n    int64
 			what string
-		}{{out.Superseded, "superseded"}, {out.Stale, "stale"}, {out.Quarantined, "quarantined"}} {
+		}{{out.Deleted, "deleted"}, {out.Superseded, "superseded"}, {out.Stale, "stale"}, {out.Quarantined, "quarantined"}} {
 			if more.n > 0 {
 				text += fmt.Sprintf(", %s %s", count(more.n), more.what)
 			}
