@@ -55,7 +55,7 @@ type codec interface {
 // reader decodes values, and appends the newest to the first columns of its rows.
 type reader interface {
 	decode(payload []byte) error
-	append()
+	Append()
 }
 
 // openCodec decodes values into fields: which there are, each value says itself.
@@ -128,12 +128,10 @@ func (a avroCodec) columns() []spool.Column            { return a.Columns() }
 func (a avroCodec) reader(rows *spool.Rows) reader     { return avroReader{a.Row(rows, 0)} }
 func (a avroCodec) key(payload []byte) ([]byte, error) { return a.Text(payload) }
 
-type avroReader struct{ row *avrorow.Row }
-
-func (a avroReader) append() { a.row.Append() }
+type avroReader struct{ *avrorow.Row }
 
 func (a avroReader) decode(payload []byte) error {
-	rest, err := a.row.Decode(payload)
+	rest, err := a.Decode(payload)
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes are left behind the value", len(rest))
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/tidwall/gjson"
+
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 )
 
 // kind is what a field of a JSON object becomes.
@@ -41,9 +43,10 @@ type object struct {
 
 // field is a field of a message. Its cell has the text that it was read from, too, whatever its kind.
 type field struct {
-	name int32
-	kind kind
-	cell cell
+	name     int32
+	kind     kind
+	inferred bool // from the value: no schema says so
+	cell     cells.Cell
 }
 
 // add adds a field that is to be of a kind.
@@ -51,7 +54,7 @@ func (o *object) add(name string, k kind, v gjson.Result) {
 	f := o.field(name)
 	f.kind = k
 	setJSON(&f.cell, k, v)
-	o.size += len(f.cell.text)
+	o.size += len(f.cell.Text)
 }
 
 // infer adds a field of the kind that its value has.
@@ -64,6 +67,7 @@ func (o *object) infer(name string, v gjson.Result) {
 		k = kindOfNumber(v.Raw)
 	}
 	o.add(name, k, v)
+	o.fields[len(o.fields)-1].inferred = true
 }
 
 func (o *object) field(name string) *field {
@@ -92,30 +96,30 @@ func kindOfNumber(raw string) kind {
 }
 
 // setJSON puts a JSON value into a cell of a kind; what the kind cannot hold is kept as text beside the column.
-func setJSON(c *cell, k kind, v gjson.Result) {
+func setJSON(c *cells.Cell, k kind, v gjson.Result) {
 	if v.Type == gjson.Null {
-		c.state = null
+		c.State = cells.Null
 		return
 	}
 	text := v.Raw
 	if v.Type == gjson.String {
 		text = v.String()
 	}
-	c.setText([]byte(text))
+	c.SetText([]byte(text))
 	ok := true
 	switch k {
 	case kindLong:
-		c.num, ok = exactLong(v)
+		c.Num, ok = exactLong(v)
 	case kindDouble:
 		var f float64
 		f, ok = exactDouble(v.Raw)
-		c.num, ok = int64(math.Float64bits(f)), ok && v.Type == gjson.Number
+		c.Num, ok = int64(math.Float64bits(f)), ok && v.Type == gjson.Number
 	case kindBool:
 		ok = v.IsBool()
-		c.num = map[bool]int64{true: 1}[v.Type == gjson.True]
+		c.Num = map[bool]int64{true: 1}[v.Type == gjson.True]
 	}
 	if !ok {
-		c.state = other
+		c.State = cells.Other
 	}
 }
 

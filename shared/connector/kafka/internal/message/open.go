@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
@@ -37,7 +38,7 @@ type lane struct {
 	kinds map[int32]laneColumn // by the field's name
 	names []int32              // of the columns
 	table *table
-	cells *cells
+	cells *cells.Row
 	rows  []int // of the pending ones
 	grown bool
 }
@@ -99,8 +100,8 @@ func (o *open) flush() error {
 
 func plainText(f *field) {
 	f.kind = kindText
-	if f.cell.state == other {
-		f.cell.state = there
+	if f.cell.State == cells.Other {
+		f.cell.State = cells.There
 	}
 }
 
@@ -111,17 +112,17 @@ func (o *open) mixNumbers() {
 	for i := range o.objects.fields {
 		f := &o.objects.fields[i]
 		s := &all[f.name]
-		if f.cell.state == there {
+		if f.cell.State == cells.There && f.inferred {
 			s.double = s.double || f.kind == kindDouble
 			s.long = s.long || f.kind == kindLong
-			s.large = s.large || f.kind == kindLong && (f.cell.num > 1<<53 || f.cell.num < -1<<53)
+			s.large = s.large || f.kind == kindLong && (f.cell.Num > 1<<53 || f.cell.Num < -1<<53)
 		}
 	}
 	for i := range o.objects.fields {
 		f := &o.objects.fields[i]
-		if s := all[f.name]; f.kind == kindLong && s.double && !s.large && f.cell.state == there {
+		if s := all[f.name]; f.kind == kindLong && f.inferred && s.double && !s.large && f.cell.State == cells.There {
 			f.kind = kindDouble
-			f.cell.setFloat(float64(f.cell.num))
+			f.cell.SetFloat(float64(f.cell.Num))
 		}
 	}
 }
@@ -146,7 +147,7 @@ func (l *lane) takes(fields []field) bool {
 	for _, f := range fields {
 		c, ok := l.kinds[f.name]
 		switch {
-		case f.cell.state == null:
+		case f.cell.State == cells.Null:
 		case !ok:
 			more++
 		case c.kind != f.kind:
@@ -157,7 +158,7 @@ func (l *lane) takes(fields []field) bool {
 		return false
 	}
 	for _, f := range fields {
-		if _, ok := l.kinds[f.name]; !ok && f.cell.state != null {
+		if _, ok := l.kinds[f.name]; !ok && f.cell.State != cells.Null {
 			l.kinds[f.name] = laneColumn{len(l.names), f.kind}
 			l.names = append(l.names, f.name)
 			l.grown = true
@@ -177,18 +178,16 @@ func (o *open) build(l *lane) error {
 		}
 		columns := o.columns(l)
 		l.table, l.grown = newTable(o.spool, columns), false
-		l.cells = newCells(l.table.rows, len(columns))
+		l.cells = cells.NewRow(l.table.rows, 0, len(columns))
 		l.table.value = l.cells
 		o.tables++
 	}
 	for _, i := range l.rows {
 		row := o.pending[i]
-		for c := range l.cells.all {
-			l.cells.all[c].state = null
-		}
+		l.cells.Clear()
 		for _, f := range o.objects.fields[row.from:row.to] {
 			if c, ok := l.kinds[f.name]; ok { // of a name that comes twice the last counts
-				l.cells.all[c.at] = f.cell
+				l.cells.Cells[c.at] = f.cell
 			}
 		}
 		if err := l.table.add(row.head, upsert); err != nil {

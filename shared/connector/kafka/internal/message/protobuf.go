@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
@@ -43,7 +44,7 @@ type protoField struct {
 	set protoSetter
 }
 
-type protoSetter func(v protoreflect.Value, c *cell) error
+type protoSetter func(v protoreflect.Value, c *cells.Cell) error
 
 // confluent are the files that Confluent's serializers let schemas import without naming them among the references.
 var confluent = map[string]string{
@@ -126,18 +127,18 @@ func (p *protoCodec) column(fd protoreflect.FieldDescriptor) (arrow.DataType, pr
 	if !fd.IsList() {
 		return t, set
 	}
-	return arrow.ListOf(t), func(v protoreflect.Value, c *cell) error {
+	return arrow.ListOf(t), func(v protoreflect.Value, c *cells.Cell) error {
 		list := v.List()
-		c.state, c.list = there, c.list[:0]
+		c.State, c.List = cells.There, c.List[:0]
 		for i := range list.Len() {
-			var item cell
+			var item cells.Cell
 			if err := set(list.Get(i), &item); err != nil {
 				return err
 			}
-			if item.state == other { // an instant that no column can hold
+			if item.State == cells.Other { // an instant that no column can hold
 				return p.jsonField(fd)(v, c)
 			}
-			c.list = append(c.list, item)
+			c.List = append(c.List, item)
 		}
 		return nil
 	}
@@ -146,11 +147,11 @@ func (p *protoCodec) column(fd protoreflect.FieldDescriptor) (arrow.DataType, pr
 // protoSimple gives the type of a single value without parts; nil for any other.
 func protoSimple(fd protoreflect.FieldDescriptor) (arrow.DataType, protoSetter) {
 	num := func(get func(protoreflect.Value) int64) protoSetter {
-		return func(v protoreflect.Value, c *cell) error { c.setNum(get(v)); return nil }
+		return func(v protoreflect.Value, c *cells.Cell) error { c.SetNum(get(v)); return nil }
 	}
 	switch fd.Kind() {
 	case protoreflect.BoolKind:
-		return arrow.FixedWidthTypes.Boolean, func(v protoreflect.Value, c *cell) error { c.setTruth(v.Bool()); return nil }
+		return arrow.FixedWidthTypes.Boolean, func(v protoreflect.Value, c *cells.Cell) error { c.SetTruth(v.Bool()); return nil }
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		return arrow.PrimitiveTypes.Int32, num(protoreflect.Value.Int)
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
@@ -158,22 +159,22 @@ func protoSimple(fd protoreflect.FieldDescriptor) (arrow.DataType, protoSetter) 
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
 		return arrow.PrimitiveTypes.Int64, num(func(v protoreflect.Value) int64 { return int64(v.Uint()) })
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		return &arrow.Decimal128Type{Precision: 20}, func(v protoreflect.Value, c *cell) error {
-			c.state, c.high, c.num = there, 0, int64(v.Uint())
+		return &arrow.Decimal128Type{Precision: 20}, func(v protoreflect.Value, c *cells.Cell) error {
+			c.State, c.High, c.Num = cells.There, 0, int64(v.Uint())
 			return nil
 		}
 	case protoreflect.FloatKind:
-		return arrow.PrimitiveTypes.Float32, func(v protoreflect.Value, c *cell) error { c.setFloat(v.Float()); return nil }
+		return arrow.PrimitiveTypes.Float32, func(v protoreflect.Value, c *cells.Cell) error { c.SetFloat(v.Float()); return nil }
 	case protoreflect.DoubleKind:
-		return arrow.PrimitiveTypes.Float64, func(v protoreflect.Value, c *cell) error { c.setFloat(v.Float()); return nil }
+		return arrow.PrimitiveTypes.Float64, func(v protoreflect.Value, c *cells.Cell) error { c.SetFloat(v.Float()); return nil }
 	case protoreflect.StringKind:
-		return arrow.BinaryTypes.String, func(v protoreflect.Value, c *cell) (err error) {
+		return arrow.BinaryTypes.String, func(v protoreflect.Value, c *cells.Cell) (err error) {
 			text, err := protoText(v)
-			c.setText(text)
+			c.SetText(text)
 			return err
 		}
 	case protoreflect.BytesKind:
-		return arrow.BinaryTypes.Binary, func(v protoreflect.Value, c *cell) error { c.setText(v.Bytes()); return nil }
+		return arrow.BinaryTypes.Binary, func(v protoreflect.Value, c *cells.Cell) error { c.SetText(v.Bytes()); return nil }
 	case protoreflect.EnumKind:
 		return arrow.BinaryTypes.String, enumSetter(fd.Enum())
 	case protoreflect.MessageKind:
@@ -198,12 +199,12 @@ func enumSetter(ed protoreflect.EnumDescriptor) protoSetter {
 			names[v.Number()] = []byte(v.Name())
 		}
 	}
-	return func(v protoreflect.Value, c *cell) error {
+	return func(v protoreflect.Value, c *cells.Cell) error {
 		name, ok := names[v.Enum()]
 		if !ok { // of a newer schema
 			name = strconv.AppendInt(nil, int64(v.Enum()), 10)
 		}
-		c.setText(name)
+		c.SetText(name)
 		return nil
 	}
 }
@@ -212,43 +213,43 @@ func enumSetter(ed protoreflect.EnumDescriptor) protoSetter {
 func protoWrapped(md protoreflect.MessageDescriptor) (arrow.DataType, protoSetter) {
 	switch md.FullName() {
 	case "google.protobuf.Timestamp":
-		return spool.Timestamp, func(v protoreflect.Value, c *cell) error {
+		return spool.Timestamp, func(v protoreflect.Value, c *cells.Cell) error {
 			m := v.Message()
 			seconds, nanos := m.Get(md.Fields().ByName("seconds")).Int(), m.Get(md.Fields().ByName("nanos")).Int()
 			if seconds < minMicros/1_000_000 || seconds >= maxMicros/1_000_000 || nanos < 0 || nanos > 999_999_999 {
-				c.setOther(fmt.Appendf(nil, "%d.%09d", seconds, nanos))
+				c.SetOther(fmt.Appendf(nil, "%d.%09d", seconds, nanos))
 				return nil
 			}
-			c.setNum(seconds*1_000_000 + nanos/1000) // finer digits are cut
+			c.SetNum(seconds*1_000_000 + nanos/1000) // finer digits are cut
 			return nil
 		}
 	case "google.protobuf.DoubleValue", "google.protobuf.FloatValue", "google.protobuf.Int64Value", "google.protobuf.UInt64Value", "google.protobuf.Int32Value",
 		"google.protobuf.UInt32Value", "google.protobuf.BoolValue", "google.protobuf.StringValue", "google.protobuf.BytesValue":
 		inner := md.Fields().ByName("value")
 		t, set := protoSimple(inner)
-		return t, func(v protoreflect.Value, c *cell) error { return set(v.Message().Get(inner), c) }
+		return t, func(v protoreflect.Value, c *cells.Cell) error { return set(v.Message().Get(inner), c) }
 	}
 	return nil, nil
 }
 
 func (p *protoCodec) reader(rows *spool.Rows) reader {
-	return protoReader{newCells(rows, len(p.cols)), p}
+	return protoReader{cells.NewRow(rows, 0, len(p.cols)), p}
 }
 
 type protoReader struct {
-	*cells
+	*cells.Row
 	codec *protoCodec
 }
 
 func (r protoReader) decode(payload []byte) error {
-	p, row := r.codec, r.all
+	p, row := r.codec, r.Cells
 	m := dynamicpb.NewMessage(p.message)
 	if err := p.read.Unmarshal(payload, m); err != nil {
 		return plainly(err)
 	}
 	for i, f := range p.fields {
 		if f.fd.HasPresence() && !m.Has(f.fd) {
-			row[i].state = null
+			row[i].State = cells.Null
 			continue
 		}
 		if err := f.set(m.Get(f.fd), &row[i]); err != nil {
@@ -265,7 +266,7 @@ func plainly(err error) error {
 
 // jsonField writes a field as Protobuf's JSON, with the names of the schema.
 func (p *protoCodec) jsonField(fd protoreflect.FieldDescriptor) protoSetter {
-	return func(v protoreflect.Value, c *cell) error {
+	return func(v protoreflect.Value, c *cells.Cell) error {
 		var out []byte
 		var err error
 		switch {
@@ -278,11 +279,11 @@ func (p *protoCodec) jsonField(fd protoreflect.FieldDescriptor) protoSetter {
 		}
 		if fd.IsList() && err == nil {
 			if t, _ := protoSimple(fd); t != nil {
-				c.setOther(out)
+				c.SetOther(out)
 				return nil
 			}
 		}
-		c.setText(out)
+		c.SetText(out)
 		return err
 	}
 }
@@ -325,20 +326,20 @@ func (p *protoCodec) jsonValue(out []byte, v protoreflect.Value, fd protoreflect
 		return strconv.AppendBool(out, v.Bool()), nil
 	case protoreflect.StringKind:
 		text, err := protoText(v)
-		return appendString(out, text), err
+		return cells.AppendString(out, text), err
 	case protoreflect.BytesKind:
-		return appendBytes(out, v.Bytes()), nil
+		return cells.AppendBytes(out, v.Bytes()), nil
 	case protoreflect.FloatKind:
-		return appendFloat(out, v.Float(), 32), nil
+		return cells.AppendFloat(out, v.Float(), 32), nil
 	case protoreflect.DoubleKind:
-		return appendFloat(out, v.Float(), 64), nil
+		return cells.AppendFloat(out, v.Float(), 64), nil
 	case protoreflect.EnumKind:
 		if known := fd.Enum().Values().ByNumber(v.Enum()); known != nil {
-			return appendString(out, []byte(known.Name())), nil
+			return cells.AppendString(out, []byte(known.Name())), nil
 		}
 		return strconv.AppendInt(out, int64(v.Enum()), 10), nil
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind, protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		return appendString(out, []byte(v.String())), nil // as Protobuf has it: many readers of JSON lose digits
+		return cells.AppendString(out, []byte(v.String())), nil // as Protobuf has it: many readers of JSON lose digits
 	}
 	return append(out, v.String()...), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 	"github.com/lakestep/lakestep/shared/fault"
 )
@@ -251,7 +252,7 @@ func (textCodec) columns() []spool.Column {
 	return []spool.Column{{Name: valueColumn, Type: arrow.BinaryTypes.String}}
 }
 
-func (textCodec) reader(rows *spool.Rows) reader { return plainReader{newCells(rows, 1), true} }
+func (textCodec) reader(rows *spool.Rows) reader { return plainReader{cells.NewRow(rows, 0, 1), true} }
 
 type binaryCodec struct{}
 
@@ -259,16 +260,18 @@ func (binaryCodec) columns() []spool.Column {
 	return []spool.Column{{Name: valueColumn, Type: arrow.BinaryTypes.Binary}}
 }
 
-func (binaryCodec) reader(rows *spool.Rows) reader { return plainReader{newCells(rows, 1), false} }
+func (binaryCodec) reader(rows *spool.Rows) reader {
+	return plainReader{cells.NewRow(rows, 0, 1), false}
+}
 
 // plainReader takes values as they are.
 type plainReader struct {
-	*cells
+	*cells.Row
 	text bool
 }
 
 func (p plainReader) decode(payload []byte) error {
-	p.all[0].setText(payload)
+	p.Cells[0].SetText(payload)
 	if p.text && !utf8.Valid(payload) {
 		return errNotUTF8
 	}

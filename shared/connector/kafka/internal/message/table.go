@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/lakestep/lakestep/shared/connector/internal/cells"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 )
 
@@ -26,7 +27,7 @@ var own = []spool.Column{
 // table builds the rows of values with one set of columns.
 type table struct {
 	rows    *spool.Rows
-	value   interface{ append() } // to the first columns; nil: there is none
+	value   interface{ Append() } // to the first columns; nil: there is none
 	scratch []byte
 
 	op, topic, key, headers *array.StringBuilder
@@ -56,7 +57,7 @@ type head struct {
 // add builds the row of a message, and of the value that was decoded last.
 func (t *table) add(h head, op string) error {
 	if t.value != nil {
-		t.value.append()
+		t.value.Append()
 	}
 	m := h.message
 	t.op.Append(op)
@@ -120,7 +121,7 @@ func (t *table) header(headers []kgo.RecordHeader) {
 // appendText appends bytes as a JSON string: as text where they are UTF-8, else in base64.
 func appendText(out, b []byte) []byte {
 	if utf8.Valid(b) {
-		return appendString(out, b)
+		return cells.AppendString(out, b)
 	}
-	return appendBytes(out, b)
+	return cells.AppendBytes(out, b)
 }
