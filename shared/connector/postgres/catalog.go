@@ -62,23 +62,35 @@ func (t *table) column(name string) (column, bool) {
 	return t.columns[i], true
 }
 
-// lock begins a transaction that reads a table and keeps it from being altered, and reads the catalog. Where a table is rewritten, older snapshots
-// find nothing in it any more: so the lock comes before the transaction's snapshot.
+// lock begins a transaction that reads a table and keeps it from being altered, and describes the table.
 func (s *source) lock(ctx context.Context, c *conn, st stream) (*table, error) {
-	ctx, cancel := question(ctx)
-	defer cancel()
-	kind, err := s.kindOf(ctx, c, st)
+	before, err := s.describeAlone(ctx, c, st)
 	if err != nil {
 		return nil, err
 	}
-	statements := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-	if kind == "r" || kind == "p" {
-		statements += "LOCK TABLE " + fromClause(kind, st.schema, st.table) + " IN ACCESS SHARE MODE"
+	ctx, cancel := question(ctx)
+	defer cancel()
+	if _, err := c.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "+before.touch()).ReadAll(); err != nil {
+		return nil, failed("lock", before.String(), err)
 	}
-	if _, err := c.PgConn().Exec(ctx, statements).ReadAll(); err != nil {
-		return nil, failed("lock", st.schema+"."+st.table, err)
+	return s.same(ctx, c, st, before)
+}
+
+// touch is a statement that locks the table as every reader does: it needs the right to read some column, where LOCK TABLE needs all.
+func (t *table) touch() string { return "SELECT FROM " + t.from() + " LIMIT 0" }
+
+// same describes a table that somebody holds now, and checks that it was not rewritten since it was described before the snapshot was taken: where ALTER
+// TABLE or TRUNCATE has put a table into new files, older snapshots find nothing in them.
+func (s *source) same(ctx context.Context, c *conn, st stream, before *table) (*table, error) {
+	t, err := s.describeHeld(ctx, c, st)
+	if err != nil {
+		return nil, err
 	}
-	return s.describe(ctx, c, st)
+	if t.oid != before.oid || t.filenode != before.filenode {
+		return nil, fault.New(fault.Unavailable, "read", before.String(), "the table was rewritten or truncated at this very moment").WithHint("the step is repeated")
+	}
+	t.blocks, t.tuples, t.size = before.blocks, before.tuples, before.size
+	return t, nil
 }
 
 // object is what a stream is called in messages.

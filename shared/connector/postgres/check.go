@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -70,13 +71,11 @@ func (k *checker) replication(ctx context.Context) {
 		return
 	}
 	k.check("wal_level", level, level == "logical", "set wal_level = logical and restart the server; on Amazon RDS rds.logical_replication = 1")
-	k.check("role", "it may replicate", role, "ALTER ROLE ... REPLICATION; on Amazon RDS GRANT rds_replication")
+	k.check("role", map[bool]string{true: "it may replicate", false: "it may not replicate"}[role], role, "ALTER ROLE ... REPLICATION; on Amazon RDS GRANT rds_replication")
 	k.check("max_replication_slots", fmt.Sprintf("%d free", slots), slots >= 2, "raise max_replication_slots: each stream of mode cdc has a slot, and a snapshot needs one more for a time")
 	k.check("max_wal_senders", fmt.Sprintf("%d free", senders), senders >= 1, "raise max_wal_senders")
-	k.add("max_slot_wal_keep_size", bound(keep), nil)
-	if keep < 0 {
-		k.out[len(k.out)-1].Hint = "without a bound a pipeline that stands still lets the log fill the server's disk: set max_slot_wal_keep_size to what the disk can spare"
-	}
+	k.advise("max_slot_wal_keep_size", bound(keep), keep < 0,
+		"without a bound a pipeline that stands still lets the log fill the server's disk: set max_slot_wal_keep_size to what the disk can spare")
 	if k.repl, err = k.connectReplication(ctx); err != nil {
 		k.add("replication connection", "", err)
 		return
@@ -98,6 +97,14 @@ func (k *checker) check(what, detail string, ok bool, hint string) {
 		k.add(what, detail, nil)
 	} else {
 		k.add(what, "", wrong("", hint, "%s", detail))
+	}
+}
+
+// advise is a finding that is well, with advice if there is need.
+func (k *checker) advise(what, detail string, need bool, advice string) {
+	k.add(what, detail, nil)
+	if need {
+		k.out[len(k.out)-1].Hint = advice
 	}
 }
 
@@ -147,11 +154,7 @@ func (k *checker) mark(ctx context.Context, what string, st stream, t *table) {
 		k.add(what+": cursor_column", "", failed("describe", t.String(), err))
 		return
 	}
-	detail := st.cursorColumn + " " + b.col.sqlType
-	if !indexed {
-		detail += ", without an index: each page looks at the whole table"
-	}
-	k.add(what+": cursor_column", detail, nil)
+	k.advise(what+": cursor_column", st.cursorColumn+" "+b.col.sqlType, !indexed && t.kind != "v" && t.kind != "f", "no index begins with it, so each page looks at the whole table: CREATE INDEX ON "+name(t.schema, t.name)+" ("+name(st.cursorColumn)+")")
 	never := "NOT (" + b.usual + ")"
 	if st.hasEnd {
 		never = "false"
@@ -180,10 +183,9 @@ func (k *checker) changes(ctx context.Context, what string, st stream, t *table)
 		k.add(what+": publication", "", err)
 	case pub == nil:
 		k.mayPublish(ctx, what, st, t)
-	case len(pub.missing) > 0:
-		k.add(what+": publication", "", wrong(st.publication, "ALTER PUBLICATION "+name(st.publication)+" SET (publish = 'insert, update, delete, truncate')", "it leaves out %v", pub.missing))
 	default:
-		k.add(what+": publication", st.publication, nil)
+		k.advise(what+": publication", st.publication, len(pub.missing) > 0,
+			fmt.Sprintf("it leaves out %s: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", strings.Join(pub.missing, ", "), name(st.publication)))
 	}
 	k.slot(ctx, what, st)
 }

@@ -2,11 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/internal/spool"
@@ -49,10 +52,9 @@ type outcome struct {
 
 // assemble opens the connections, which take the snapshot over and hold the table, and describes the table as they hold it.
 //
-// A table that is rewritten (ALTER TABLE, TRUNCATE) has nothing in it any more for older snapshots to see. So its files must be the same after all
-// have their locks as before the snapshot was taken. The locks come after the snapshot: a slot, which gives it, waits for open transactions to end,
-// and one of those may wait for our lock to alter the table. They come all at once, and none is waited for long: whoever waits to alter the table
-// lets the ones that have a lock go on, and lets no other one begin.
+// The locks come after the snapshot, and its files must be the same then as before it. The other way round there could be a deadlock that the server
+// does not see: a slot, which gives the snapshot, waits for open transactions to end, and one of those may wait for our lock to alter the table. All
+// locks come at once, and none is waited for long: whoever waits to alter the table lets those go on that have theirs, and lets no other one begin.
 func (w *crew) assemble(ctx context.Context, c *conn, before *table) (err error) {
 	n := w.st.parallel
 	if before.tuples >= 0 && int64(before.tuples) <= w.st.chunkRows {
@@ -68,25 +70,15 @@ func (w *crew) assemble(ctx context.Context, c *conn, before *table) (err error)
 	if w.cutting, err = w.source.connect(ctx); err != nil {
 		return err
 	}
-	lock := "SELECT"
-	if before.kind == "r" || before.kind == "p" {
-		lock = "SET LOCAL lock_timeout = '5s'; LOCK TABLE " + before.from() + " IN ACCESS SHARE MODE"
-	}
 	for _, one := range append([]*worker{{c: w.cutting}}, w.all...) {
-		if err := one.c.takeOver(ctx, w.snapshot, lock); err != nil {
+		if err := one.c.takeOver(ctx, w.snapshot, "SET LOCAL lock_timeout = '5s'; "+before.touch()); err != nil {
 			return failed("lock", before.String(), err)
 		}
 	}
 	ctx, cancel := question(ctx)
 	defer cancel()
-	if w.t, err = w.source.describeHeld(ctx, c, w.st); err != nil {
-		return err
-	}
-	w.t.blocks, w.t.tuples, w.t.size = before.blocks, before.tuples, before.size
-	if w.t.oid != before.oid || w.t.filenode != before.filenode {
-		return fault.New(fault.Unavailable, "read", before.String(), "the table was rewritten or truncated at this very moment").WithHint("the step is repeated")
-	}
-	return nil
+	w.t, err = w.source.same(ctx, c, w.st, before)
+	return err
 }
 
 // close ends the connections, and gives up files that were not completed.
@@ -218,7 +210,12 @@ func (o *worker) read(ctx context.Context, c chunk) error {
 func (s *source) copy(ctx context.Context, c *conn, t *table, sql string, to *copied) error {
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
-	if _, err := c.PgConn().CopyTo(ctx, to, sql); err != nil {
+	_, err := c.PgConn().CopyTo(ctx, to, sql)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42703" { // the column was there a moment ago
+		return fault.New(fault.Unavailable, "read", t.String(), "the table lost a column at this very moment").WithHint("the step is repeated")
+	}
+	if err != nil {
 		return failed("read", t.String(), err)
 	}
 	to.report()

@@ -22,8 +22,8 @@ func (s *source) identify(ctx context.Context, r *pgconn.PgConn, c *conn) (origi
 	return out, failed("identify", s.cfg.Name, err)
 }
 
-// same refuses a position of another database or table. A server that was promoted is the same up to where it was, and keeps the history of that.
-func (s *source) same(ctx context.Context, r *pgconn.PgConn, st stream, cur *cursor, now origin) error {
+// belongs refuses a position of another database or table. A server that was promoted is the same up to where it was, and keeps the history of that.
+func (s *source) belongs(ctx context.Context, r *pgconn.PgConn, st stream, cur *cursor, now origin) error {
 	was := cur.Origin
 	switch {
 	case was == nil:

@@ -125,7 +125,7 @@ func (s *source) subject(ctx context.Context, c *conn, repl *pgconn.PgConn, st s
 	}
 	now.Table, now.Publication = t.oid, pub.oid
 	if cur != nil {
-		if err := s.same(ctx, repl, st, cur, now); err != nil {
+		if err := s.belongs(ctx, repl, st, cur, now); err != nil {
 			return nil, now, err
 		}
 	}

@@ -57,7 +57,7 @@ func (s *source) openMark(ctx context.Context, c *conn, st stream, t *table) (*b
 		usual = append(usual, finite)
 	}
 	if st.hasEnd {
-		usual = append(usual, b.at("<", st.endValue))
+		usual = append(usual, b.at("<=", st.endValue))
 	}
 	b.usual = strings.Join(usual, " AND ")
 	return b, nil
