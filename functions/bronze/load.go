@@ -120,27 +120,10 @@ func (l *loader) part(ctx context.Context, part connector.Part, overlap *connect
 	return balance(part, adds, unsplit+refused+known)
 }
 
-// open makes a relation of a part's rows, with _path; of text, rejects is one of the lines that could not be split.
+// open makes a relation of a part's rows, which may be looked at more than once.
 func (l *loader) open(ctx context.Context, part connector.Part) (rows, rejects string, columns []engine.RawColumn, err error) {
-	paths := make([]string, len(part.Files))
-	for i, f := range part.Files {
-		paths[i] = f.Path
-	}
-	if part.Parquet {
-		rows = l.session.Parquet(paths)
-		columns, err = l.session.Raw(ctx, rows)
-		for i := range min(len(columns), len(part.Columns)) {
-			columns[i].Name = part.Columns[i]
-		}
-		return rows, "", columns, err
-	}
-	rows, rejects = l.session.CSV(engine.CSV{Paths: paths, Columns: part.Columns, Header: part.Header, Delimiter: part.Delimiter, EmptyText: part.EmptyText, CRLF: part.CRLF, LineBreaks: part.LineBreaks})
-	for _, c := range part.Columns {
-		if !strings.HasPrefix(c, "_") { // the connector's own
-			columns = append(columns, engine.RawColumn{Name: c, Type: delta.String, Expr: "r." + engine.Ident(c)})
-		}
-	}
-	if l.looksTwice() { // a second scan would count the lines that cannot be split again
+	rows, rejects, columns, err = lake.PartRows(ctx, l.session, part)
+	if err == nil && !part.Parquet && l.looksTwice() { // a second scan would count the lines that cannot be split again
 		once := fmt.Sprintf("_text_%d", len(l.accepted))
 		err = l.session.Exec(ctx, fmt.Sprintf("CREATE OR REPLACE TEMP TABLE %s AS SELECT * FROM %s", once, rows))
 		rows = once

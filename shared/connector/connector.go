@@ -145,10 +145,10 @@ type PartFile struct {
 
 // Bad is something of which nothing could be read as rows: an item, a line, a message.
 type Bad struct {
-	Key   string // of the item, or what it is called at the source
-	Line  int64  // 1-based, where it went wrong; 0 for the whole
-	Text  string
-	Error string
+	Key   string `json:"key"`  // of the item, or what it is called at the source
+	Line  int64  `json:"line"` // 1-based, where it went wrong; 0 for the whole
+	Text  string `json:"text"`
+	Error string `json:"error"`
 }
 
 // Discovered is a stream that a source has.

@@ -1,10 +1,13 @@
 package lake
 
 import (
+	"context"
 	"slices"
 	"strings"
 
+	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/delta"
+	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/pipeline"
 )
 
@@ -32,4 +35,28 @@ func rawType(name string) delta.Type {
 		return delta.ArrayType{Element: rawType(strings.TrimSuffix(element, ">")), ContainsNull: true}
 	}
 	return delta.Primitive(name)
+}
+
+// PartRows makes a relation of a part's rows, with _path, and gives its columns. Of text, rejects is a relation of the lines that could not be split,
+// complete when the rows have been read.
+func PartRows(ctx context.Context, s *engine.Session, part connector.Part) (rows, rejects string, columns []engine.RawColumn, err error) {
+	paths := make([]string, len(part.Files))
+	for i, f := range part.Files {
+		paths[i] = f.Path
+	}
+	if part.Parquet {
+		rows = s.Parquet(paths)
+		columns, err = s.Raw(ctx, rows)
+		for i := range min(len(columns), len(part.Columns)) {
+			columns[i].Name = part.Columns[i]
+		}
+		return rows, "", columns, err
+	}
+	rows, rejects = s.CSV(engine.CSV{Paths: paths, Columns: part.Columns, Header: part.Header, Delimiter: part.Delimiter, EmptyText: part.EmptyText, CRLF: part.CRLF, LineBreaks: part.LineBreaks})
+	for _, c := range part.Columns {
+		if !strings.HasPrefix(c, "_") { // the connector's own
+			columns = append(columns, engine.RawColumn{Name: c, Type: delta.String, Expr: "r." + engine.Ident(c)})
+		}
+	}
+	return rows, rejects, columns, nil
 }

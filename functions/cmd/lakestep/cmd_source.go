@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/lakestep/lakestep/shared/document"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/pipeline"
 )
 
@@ -221,24 +223,28 @@ func showPage(ctx context.Context, s streams, temp string, page connector.Page, 
 		return err
 	}
 	defer session.Close()
+	var objects []json.RawMessage
 	for _, part := range page.Parts {
 		query, err := partQuery(ctx, session, part)
 		if err != nil {
 			return err
 		}
-		if s.json {
-			lines, err := session.Strings(ctx, fmt.Sprintf("SELECT CAST(to_json(t) AS VARCHAR) FROM (%s) t LIMIT %d", query, rows))
-			if err != nil {
+		if !s.json {
+			if err := showRows(ctx, s, session, query, rows); err != nil {
 				return err
-			}
-			for _, l := range lines {
-				fmt.Fprintln(s.out, l[0])
 			}
 			continue
 		}
-		if err := showRows(ctx, s, session, query, rows); err != nil {
+		lines, err := session.Strings(ctx, fmt.Sprintf("SELECT CAST(to_json(t) AS VARCHAR) FROM (%s) t LIMIT %d", query, rows))
+		if err != nil {
 			return err
 		}
+		for _, l := range lines {
+			objects = append(objects, json.RawMessage(l[0]))
+		}
+	}
+	if s.json {
+		return printJSON(s, map[string]any{"rows": append([]json.RawMessage{}, objects...), "no_rows": append([]connector.Bad{}, page.Bad...)})
 	}
 	for _, b := range page.Bad {
 		fmt.Fprintf(s.err, "no row: %s line %d: %s\n", b.Key, b.Line, b.Error)
@@ -247,27 +253,10 @@ func showPage(ctx context.Context, s streams, temp string, page connector.Page, 
 }
 
 func partQuery(ctx context.Context, session *engine.Session, part connector.Part) (string, error) {
-	var paths []string
-	for _, f := range part.Files {
-		paths = append(paths, f.Path)
+	rows, _, columns, err := lake.PartRows(ctx, session, part)
+	selected := make([]string, len(columns))
+	for i, c := range columns {
+		selected[i] = c.Expr + " AS " + engine.Ident(c.Name)
 	}
-	if part.Parquet {
-		columns, err := session.Raw(ctx, session.Parquet(paths))
-		selected := make([]string, len(columns))
-		for i, c := range columns {
-			if i < len(part.Columns) {
-				c.Name = part.Columns[i]
-			}
-			selected[i] = c.Expr + " AS " + engine.Ident(c.Name)
-		}
-		return fmt.Sprintf("SELECT %s FROM %s r", strings.Join(selected, ", "), session.Parquet(paths)), err
-	}
-	relation, _ := session.CSV(engine.CSV{Paths: paths, Columns: part.Columns, Header: part.Header, Delimiter: part.Delimiter, EmptyText: part.EmptyText, CRLF: part.CRLF, LineBreaks: part.LineBreaks})
-	var columns []string
-	for _, c := range part.Columns {
-		if !strings.HasPrefix(c, "_") {
-			columns = append(columns, c)
-		}
-	}
-	return fmt.Sprintf("SELECT %s FROM %s", engine.Idents(columns), relation), nil
+	return fmt.Sprintf("SELECT %s FROM %s r", strings.Join(selected, ", "), rows), err
 }
