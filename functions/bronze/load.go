@@ -105,7 +105,7 @@ func (l *loader) part(ctx context.Context, part connector.Part, overlap *connect
 	}
 	adds, err := l.session.Write(ctx, l.target(l.table.Delta, l.schema), query)
 	if err != nil {
-		return err
+		return damaged(part, err)
 	}
 	l.accepted = append(l.accepted, adds...)
 	unsplit := int64(0)
@@ -118,6 +118,20 @@ func (l *loader) part(ctx context.Context, part connector.Part, overlap *connect
 		}
 	}
 	return balance(part, adds, unsplit+refused+known)
+}
+
+// damaged names the files of a part that the engine could not read: a Parquet file may be damaged behind a good footer.
+func damaged(part connector.Part, err error) error {
+	kind := fault.KindOf(err)
+	ours := !part.Parquet || part.Files[0].Item.SHA256 == "" // text, or a spool
+	if ours || kind != fault.Internal && kind != fault.InvalidInput || fault.HintOf(err) != "" {
+		return err
+	}
+	names := make([]string, len(part.Files))
+	for i, f := range part.Files {
+		names[i] = f.Item.Key
+	}
+	return fault.New(fault.InvalidInput, "load", strings.Join(names, ", "), "%w", err).WithHint("the file's pages are damaged: land it anew, or take it away, and run again")
 }
 
 // open makes a relation of a part's rows, which may be looked at more than once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -256,4 +257,30 @@ func TestReadAgain(t *testing.T) {
 		t.Errorf("backfill: %+v %+v", out, y.requests)
 	}
 	same(t, "rows", "1\n1\n2\n2", y.lines("bronze.orders", "id"))
+}
+
+// A Parquet file whose pages are damaged behind a good footer is an error that names it.
+func TestDamagedParquet(t *testing.T) {
+	r := newRig(t, connector.Limit{})
+	session, err := r.engine.Session(t.Context())
+	must(t, err)
+	defer session.Close()
+	path := filepath.Join(t.TempDir(), "x.parquet")
+	must(t, session.Exec(t.Context(), fmt.Sprintf("COPY (SELECT md5(i::VARCHAR) AS text FROM range(10000) r(i)) TO %s (FORMAT parquet, COMPRESSION zstd)", engine.Literal(path))))
+	raw, err := os.ReadFile(path)
+	must(t, err)
+	for i := 100; i < 5000; i++ {
+		raw[i] ^= 0x5a
+	}
+	must(t, os.WriteFile(path, raw, 0o644))
+	item := connector.Item{Key: "2026/x.parquet", Size: int64(len(raw)), ETag: "1", SHA256: "1"}
+	s := bronze.New(bronze.Options{Lake: r.lake, Engine: r.engine, Open: func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error) {
+		return fixed{connector.Page{Items: []connector.Item{item}, Parts: []connector.Part{{Parquet: true, Columns: []string{"text"}, Files: []connector.PartFile{{Path: path, Item: item, Rows: 10000}}}}}}, nil
+	}})
+	in, err := json.Marshal(bronze.Input{Run: "r", Bundle: r.digest, Table: "bronze.csv"})
+	must(t, err)
+	_, err = s.Handle(t.Context(), in)
+	if fault.KindOf(err) != fault.InvalidInput || !strings.Contains(err.Error(), "2026/x.parquet") || fault.HintOf(err) == "" {
+		t.Errorf("%v", err)
+	}
 }
