@@ -34,7 +34,7 @@ type Rows struct {
 	schema  *arrow.Schema
 	builder *array.RecordBuilder
 	fields  []array.Builder
-	others  map[int]*array.StringBuilder // by column: texts of this batch that its type could not hold
+	others  map[int]*array.StringBuilder // by column: texts that its type could not hold; a builder stays once it is there
 	n       int
 	text    int
 }
@@ -97,7 +97,8 @@ func (r *Rows) Flush() error {
 	return r.spool.Write(r.withOthers(batch, n))
 }
 
-// withOthers adds the columns of values that did not fit.
+// withOthers adds the columns of values that did not fit. Such a column stays from then on, empty or not: else a page could have rows of as many
+// sets of columns as there are choices of columns.
 func (r *Rows) withOthers(batch arrow.RecordBatch, n int) arrow.RecordBatch {
 	fields, columns := slices.Clone(r.schema.Fields()), slices.Clone(batch.Columns())
 	for i, c := range r.columns {
@@ -111,6 +112,5 @@ func (r *Rows) withOthers(batch arrow.RecordBatch, n int) arrow.RecordBatch {
 		fields = append(fields, arrow.Field{Name: c.Name + OtherSuffix, Type: arrow.BinaryTypes.String, Nullable: true})
 		columns = append(columns, b.NewArray())
 	}
-	clear(r.others)
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, int64(n))
 }

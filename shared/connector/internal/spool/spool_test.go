@@ -112,7 +112,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// A value that a type cannot hold stands as text beside the column, in batches that have such a value only.
+// A value that a type cannot hold stands as text beside the column, which stays once it is there.
 func TestOther(t *testing.T) {
 	s := spool.New(t.TempDir(), "origin")
 	r := s.Builder([]spool.Column{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "n", Type: arrow.PrimitiveTypes.Int64}})
