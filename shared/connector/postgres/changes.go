@@ -263,7 +263,7 @@ const idleLimit = 5 * time.Second
 func (c *changes) run(ctx context.Context, f *feed, target lsn, limit connector.Limit, until time.Time) (full bool, err error) {
 	c.pulse = func() error { return f.ask(ctx) }
 	defer c.big.close()
-	at, moved := lsn(0), time.Now()
+	at, moved := lsn(0), f.heard
 	for {
 		m, err := f.next(ctx)
 		if err != nil {
@@ -272,14 +272,14 @@ func (c *changes) run(ctx context.Context, f *feed, target lsn, limit connector.
 		boundary := false
 		switch {
 		case m.data != nil:
-			moved = time.Now()
+			moved = f.now
 			if boundary, err = c.handle(ctx, m.data); err != nil {
 				return false, err
 			}
 			c.tell()
 		case m.alive:
-			if m.at > at {
-				at, moved = m.at, time.Now()
+			if m.at != at { // it begins with what it decoded before: at first the place goes back
+				at, moved = m.at, f.now
 			}
 			if c.tx == nil && c.big.now == nil { // all that was committed before has been sent
 				c.end, boundary = max(c.end, m.at), true
@@ -290,9 +290,9 @@ func (c *changes) run(ctx context.Context, f *feed, target lsn, limit connector.
 			return false, nil
 		case boundary && limit.Reached(c.rows, c.bytes):
 			return true, nil
-		case c.tx == nil && time.Since(moved) > idleLimit && f.answered():
+		case c.tx == nil && f.now.Sub(moved) > idleLimit && f.answered():
 			return false, nil
-		case !until.IsZero() && time.Now().After(until):
+		case !until.IsZero() && f.now.After(until):
 			return true, nil
 		}
 	}

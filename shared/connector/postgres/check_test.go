@@ -139,7 +139,9 @@ func TestServerWithoutLogicalLog(t *testing.T) {
 	if bad := refusals(findings); !strings.Contains(bad, "wal_level: ") {
 		t.Errorf("Check: %s", bad)
 	}
-	if !slices.ContainsFunc(findings, func(f connector.Finding) bool { return f.OK && f.Detail == "no bound" && strings.Contains(f.Hint, "disk") }) {
+	if !slices.ContainsFunc(findings, func(f connector.Finding) bool {
+		return f.OK && f.Detail == "no bound" && strings.Contains(f.Hint, "disk")
+	}) {
 		t.Errorf("no advice to bound the log: %+v", findings)
 	}
 }

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakestep/lakestep/shared/fault"
 )
@@ -20,6 +23,7 @@ const (
 	questionTimeout = 30 * time.Second // of a question to the catalog
 	closeTimeout    = 500 * time.Millisecond
 	defaultTimeout  = 10 * time.Minute // of a statement that reads rows
+	readBuffer      = 128 << 10        // bytes
 )
 
 // session is what the text of values depends on, and what would end a long read.
@@ -45,6 +49,9 @@ func (s *source) configuration(ctx context.Context) (*pgx.ConnConfig, error) {
 	c.ConnectTimeout = connectTimeout
 	c.RuntimeParams["application_name"] = "lakestep"
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
+	}
 	return c, nil
 }
 

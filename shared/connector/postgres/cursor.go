@@ -133,7 +133,16 @@ func (c *cursor) clone() *cursor {
 // sequence is the place of a change in the order of all changes: that of its transaction's commit, and its own among the transaction's. Texts
 // of it sort as the changes did. Rows of a snapshot that was taken at a place have number 0: they are older than what was committed there.
 func sequence(era string, commit lsn, number int64) string {
-	return fmt.Sprintf("%s%016X-%010X", era, uint64(commit), number)
+	b := make([]byte, 0, 48)
+	b = appendHex(append(b, era...), uint64(commit), 16)
+	return string(appendHex(append(b, '-'), uint64(number), 10))
+}
+
+func appendHex(b []byte, n uint64, digits int) []byte {
+	for i := digits - 1; i >= 0; i-- {
+		b = append(b, "0123456789ABCDEF"[n>>(4*i)&15])
+	}
+	return b
 }
 
 // newEra makes the beginning of each _seq from a full refresh on, in microseconds since 1970. The places of the log may begin anew, on another

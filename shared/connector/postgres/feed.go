@@ -22,7 +22,8 @@ type feed struct {
 	conn      *pgconn.PgConn
 	confirmed lsn // the only position that the server is told is safe
 	stop      func() bool
-	wait      time.Time // until when the connection waits for a message
+	now       time.Time // looked at now and then
+	calls     int       // since then
 	asked     time.Time // when a sign of life was asked for
 	heard     time.Time // when the server last said something
 	alive     time.Time // when it last said how far it is
@@ -85,26 +86,25 @@ func settle(ctx context.Context, r *pgconn.PgConn) error {
 	}
 }
 
+// lookEach is after how many messages the clock is looked at.
+const lookEach = 64
+
 // next gives the next message, or none after a short while.
 func (f *feed) next(ctx context.Context) (message, error) {
-	if err := ctx.Err(); err != nil {
-		return message{}, err
-	}
-	now := time.Now()
-	if f.wait.Before(now.Add(tick / 2)) {
-		f.wait = now.Add(tick)
-		if err := f.conn.Conn().SetReadDeadline(f.wait); err != nil {
+	if f.calls++; f.calls >= lookEach || f.now.IsZero() {
+		if err := f.look(ctx); err != nil {
 			return message{}, err
 		}
 	}
 	raw, err := f.conn.Frontend().Receive()
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
-		return message{}, f.quiet(ctx)
+		f.calls = lookEach
+		return message{}, f.quiet()
 	}
 	if err != nil {
 		return message{}, errors.Join(err, ctx.Err())
 	}
-	f.heard = f.wait
+	f.heard = f.now
 	switch m := raw.(type) {
 	case *pgproto3.CopyData:
 		return f.copyData(ctx, m.Data)
@@ -116,12 +116,24 @@ func (f *feed) next(ctx context.Context) (message, error) {
 	return message{}, nil
 }
 
-// quiet asks the server for a sign of life; one that gives none for long is given up.
-func (f *feed) quiet(ctx context.Context) error {
+// look looks at the clock, asks the server how far it is if it is time, and lets the next messages be waited for.
+func (f *feed) look(ctx context.Context) error {
+	f.now, f.calls = time.Now(), 0
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f.ask(ctx); err != nil {
+		return err
+	}
+	return f.conn.Conn().SetReadDeadline(f.now.Add(tick))
+}
+
+// quiet gives a server up that says nothing for long.
+func (f *feed) quiet() error {
 	if time.Since(f.heard) > f.patience {
 		return fmt.Errorf("the server was silent for %s: %w", f.patience, os.ErrDeadlineExceeded)
 	}
-	return f.ask(ctx)
+	return nil
 }
 
 // ask has the server tell how far it is, now and then.
@@ -149,7 +161,7 @@ func (f *feed) copyData(ctx context.Context, b []byte) (message, error) {
 	const header = 25 // of data: kind, start, end, time
 	switch {
 	case len(b) >= header && b[0] == pglogrepl.XLogDataByteID:
-		return message{data: b[header:]}, f.ask(ctx)
+		return message{data: b[header:]}, nil
 	case len(b) >= 18 && b[0] == pglogrepl.PrimaryKeepaliveMessageByteID:
 		at := lsn(binary.BigEndian.Uint64(b[1:]))
 		f.alive = time.Now()

@@ -232,4 +232,3 @@ func TestSuiteWatermark(t *testing.T) {
 		return rig
 	})
 }
-
