@@ -33,7 +33,7 @@ type connectorSpec struct {
 }
 
 func text(name string, of ...string) setting { return setting{name: name, kind: textSetting, of: of} }
-func hidden(name string) setting                 { return setting{name: name, kind: secretSetting} }
+func hidden(name string) setting             { return setting{name: name, kind: secretSetting} }
 func credential(name string) setting         { return setting{name: name, kind: credentialSetting} }
 func number(name string, of ...string) setting {
 	return setting{name: name, kind: numberSetting, of: of}
