@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -245,5 +246,60 @@ func TestOldBrokers(t *testing.T) {
 				load.fails(fault.SourceLost, "ends at offset 0, and was read to offset 15")
 			}
 		})
+	}
+}
+
+// Messages come between the look at the ends of the partitions and the reading: they are the next page's.
+func TestArrivingBehindTheTarget(t *testing.T) {
+	t.Parallel()
+	l, fake := fakeLab(t)
+	topic := l.topic(1)
+	load := newLoader(t, l.config(topic, "json"))
+	for i := range 5 {
+		l.send(numbers(topic, 1, i*20, 10)...)
+		var once sync.Once
+		fake.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			once.Do(func() { fake.SleepControl(func() { l.send(numbers(topic, 1, i*20+10, 10)...) }) })
+			return nil, nil, false
+		})
+		_, err := load.step(t.Context())
+		must(t, err)
+		equal(t, "rows of the page", len(load.rows), i*20+10)
+		load.all()
+	}
+	load.holds(0, 100)
+}
+
+// A broker that does not answer for a partition has not said that it is empty.
+func TestIncompleteAnswers(t *testing.T) {
+	t.Parallel()
+	l, fake := fakeLab(t)
+	topic := l.topic(1)
+	load := newLoader(t, l.config(topic, "json"))
+	for i := range 3 {
+		l.send(numbers(topic, 1, i*10, 10)...)
+		for range 2 {
+			fake.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) { return req.ResponseKind(), nil, true })
+		}
+		load.all()
+	}
+	load.holds(0, 30)
+}
+
+func TestEpochs(t *testing.T) {
+	t.Parallel()
+	var batches []byte
+	for _, b := range []kmsg.RecordBatch{{FirstOffset: 5, PartitionLeaderEpoch: 1, Magic: 2}, {FirstOffset: 8, PartitionLeaderEpoch: 1, Magic: 2, Records: []byte("xy")}, {FirstOffset: 10, PartitionLeaderEpoch: 3, Magic: 2}} {
+		b.Length = int32(len(b.AppendTo(nil)) - 12)
+		batches = b.AppendTo(batches)
+	}
+	for _, cut := range []int{0, 1} { // the last one may be cut off
+		all := epochsOf(batches[:len(batches)-cut])
+		equal(t, "epochs", all, "[{5 1} {10 3}]")
+		for offset, want := range map[int64]int32{5: -1, 6: 1, 10: 1, 11: 3, 99: 3} {
+			if got := epochBefore(all, offset, -1); got != want {
+				t.Errorf("before %d: epoch %d, want %d", offset, got, want)
+			}
+		}
 	}
 }

@@ -248,7 +248,7 @@ func (l *lab) decided(topic string) {
 // begin opens a transaction with messages in it, which end commits or aborts.
 func (l *lab) begin(id string, messages ...*kgo.Record) (end func(commit bool)) {
 	l.t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(l.broker), kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	c, err := kgo.NewClient(kgo.SeedBrokers(l.broker), kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.MetadataMinAge(100*time.Millisecond))
 	must(l.t, err)
 	must(l.t, c.BeginTransaction())
 	must(l.t, c.ProduceSync(l.t.Context(), messages...).FirstErr())
