@@ -19,8 +19,12 @@ import (
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
-// rowGroup bounds what a file's writer holds in memory, in bytes of Arrow data.
-const rowGroup = 16 << 20
+// rowGroup bounds what a file's writer holds in memory, and allGroups what all of a spool do together, in bytes of Arrow data.
+const (
+	rowGroup  = 16 << 20
+	allGroups = 64 << 20
+	pageSize  = 128 << 10 // of each column, uncompressed: smaller than Parquet's usual, for tables of many columns and pages of many schemas
+)
 
 // maxSchemas bounds the open files: rows of so many different sets of columns in one page are a mistake of the connector's.
 const maxSchemas = 256
@@ -66,7 +70,24 @@ func (s *Spool) Write(batch arrow.RecordBatch) error {
 	}
 	s.rows += batch.NumRows()
 	s.bytes += size(batch)
+	s.relieve()
 	return nil
+}
+
+// relieve ends the largest row group when many files hold one.
+func (s *Spool) relieve() {
+	var all int64
+	largest := s.files[0]
+	for _, f := range s.files {
+		all += f.group
+		if f.group > largest.group {
+			largest = f
+		}
+	}
+	if all > allGroups {
+		largest.writer.NewBufferedRowGroup() // which writes the one before
+		largest.group = 0
+	}
 }
 
 func (s *Spool) file(schema *arrow.Schema) (*file, error) {
@@ -83,7 +104,7 @@ func (s *Spool) file(schema *arrow.Schema) (*file, error) {
 	if f.out, err = os.OpenFile(f.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644); err != nil {
 		return nil, err
 	}
-	f.writer, err = pqarrow.NewFileWriter(schema, f.out, parquet.NewWriterProperties(parquet.WithDictionaryDefault(false), parquet.WithStats(false),
+	f.writer, err = pqarrow.NewFileWriter(schema, f.out, parquet.NewWriterProperties(parquet.WithDictionaryDefault(false), parquet.WithStats(false), parquet.WithDataPageSize(pageSize),
 		parquet.WithCompression(compress.Codecs.Snappy)), pqarrow.DefaultWriterProps())
 	if err != nil {
 		return nil, errors.Join(err, f.out.Close())

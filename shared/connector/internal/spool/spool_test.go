@@ -1,6 +1,8 @@
 package spool_test
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"runtime"
@@ -197,4 +199,49 @@ func TestAbort(t *testing.T) {
 	if parts, err := s.Parts(); err != nil || parts != nil {
 		t.Errorf("%v, %v", parts, err)
 	}
+}
+
+// Many files together hold no more in memory than a bound; each is whole in the end.
+func TestManyFilesTakeLittleMemory(t *testing.T) {
+	s := spool.New(t.TempDir(), "topic")
+	defer s.Abort()
+	const files, rounds, perRound = 50, 20, 60
+	random := make([]byte, 3000)
+	_, _ = rand.Read(random)
+	text := base64.StdEncoding.EncodeToString(random) // of which compression makes little less
+	before, most := heapInUse(), uint64(0)
+	for round := range rounds {
+		for f := range files {
+			rows := s.Builder([]spool.Column{{Name: fmt.Sprintf("c%d", f), Type: arrow.BinaryTypes.String}})
+			for i := range perRound {
+				rows.Field(0).(*array.StringBuilder).Append(fmt.Sprint(round, f, i, text[(round*f*i)%1000:], text))
+				rows.Grew(2 * len(text))
+				must(t, rows.Next())
+			}
+			must(t, rows.Flush())
+		}
+		most = max(most, heapInUse()-before)
+	}
+	parts, err := s.Parts()
+	must(t, err)
+	if len(parts) != files {
+		t.Fatalf("%d parts", len(parts))
+	}
+	for _, i := range []int{0, 1, 24, files - 1} {
+		_, rows := read(t, parts[i:i+1], fmt.Sprintf("c%d", i))
+		if len(rows) != rounds*perRound {
+			t.Errorf("file %d has %d rows", i, len(rows))
+		}
+	}
+	if limit := uint64(130 << 20); most > limit { // of 450 MB
+		t.Errorf("%d MB in memory", most>>20)
+	}
+	t.Logf("%d MB in memory", most>>20)
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

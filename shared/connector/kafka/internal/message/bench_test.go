@@ -40,3 +40,31 @@ func BenchmarkRows(b *testing.B) {
 		}
 	}
 }
+
+// Other formats, with the same ten fields.
+func BenchmarkFormats(b *testing.B) {
+	const text = `{"id":12345678,"customer":"customer-12345","email":"somebody@example.com","amount":"660.51","quantity":3,"price":12.5,"paid":true,"status":"PAID","created":"2026-09-21T15:33:20Z","note":null}`
+	r := newRegistry(b)
+	r.schemas[1] = Schema{Type: "PROTOBUF", Text: `syntax = "proto3"; import "google/protobuf/timestamp.proto"; message Order { int64 id = 1; string customer = 2; optional string email = 3; string amount = 4;
+		int32 quantity = 5; double price = 6; bool paid = 7; enum Status { NEW = 0; PAID = 1; } Status status = 8; google.protobuf.Timestamp created = 9; optional string note = 10; }`}
+	r.schemas[2] = Schema{Type: "JSON", Text: `{"type":"object","properties":{"id":{"type":"integer"},"customer":{"type":"string"},"price":{"type":"number"},"paid":{"type":"boolean"},"quantity":{"type":"integer"}},"required":["id"]}`}
+	proto := "\x00\x08\xce\xc2\xf1\x05\x12\x0ecustomer-12345\x1a\x14somebody@example.com\x22\x06660.51\x28\x03\x31\x00\x00\x00\x00\x00\x00\x29\x40\x38\x01\x40\x01\x4a\x06\x08\x80\xa6\xc4\xd5\x06"
+	for _, c := range []struct {
+		format  Format
+		message *kgo.Record
+	}{{Protobuf, wired(1, proto)}, {JSONSchema, wired(2, text)}, {JSON, value(text)}, {Text, value(text)}} {
+		b.Run(string(c.format), func(b *testing.B) {
+			rows := NewRows(Options{Dir: b.TempDir(), Origin: "orders", Value: c.format, Key: Text, Registry: r.client()})
+			defer rows.Abort()
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := rows.Add(b.Context(), c.message); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if _, bad := rows.Rows(); bad > 0 {
+				b.Fatal(rows.rejects.bad[0])
+			}
+		})
+	}
+}

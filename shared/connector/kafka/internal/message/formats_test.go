@@ -154,10 +154,10 @@ func TestProtobuf(t *testing.T) {
 func TestProtobufPoison(t *testing.T) {
 	r := protoRegistry(t)
 	r.schemas[2] = Schema{Text: `syntax = "proto3"; message`, Type: "PROTOBUF"}
-	r.schemas[3] = Schema{Text: `syntax = "proto2"; message M { optional string s = 1; }`, Type: "PROTOBUF"}
-	p := build(t, Options{Value: Protobuf, Key: Text, Registry: r.client()}, wired(1, "\x02\x02\x08"), wired(1, ""), wired(1, "\x02\x08"), wired(1, "\x01"), wired(2, "\x00"), wired(3, "\x00\x0a\x01\xff"),
+	r.schemas[3] = Schema{Text: `syntax = "proto2"; message M { optional string s = 1; repeated N n = 2; } message N { required int32 i = 1; optional M m = 2; }`, Type: "PROTOBUF"}
+	p := build(t, Options{Value: Protobuf, Key: Text, Registry: r.client()}, wired(1, "\x02\x02\x08"), wired(1, ""), wired(1, "\x02\x08"), wired(1, "\x01"), wired(2, "\x00"), wired(3, "\x00\x0a\x01\xff"), wired(3, "\x00\x12\x00"),
 		wired(1, "\x02\x02\x2a\x0c\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x10\x01"))
-	for i, want := range []string{"cannot parse invalid wire-format data", "no path to the message's type", "it has no message 4/", "no path to the message's type", "schema 2: schema.proto", "a string that is not UTF-8"} {
+	for i, want := range []string{"cannot parse invalid wire-format data", "no path to the message's type", "it has no message 4/", "no path to the message's type", "schema 2: schema.proto", "a string that is not UTF-8", "required field N.i not set"} {
 		if i >= len(p.Bad) || !strings.Contains(p.Bad[i].Error, want) {
 			t.Errorf("%d: %v, want %s", i, p.errors(), want)
 		}

@@ -30,7 +30,11 @@ type Rows struct {
 	codecs  map[codecKey]lookup // of this page: what the registry does not have it may have later
 	last    lookup              // most messages are of the schema of the one before
 	rows    int64
+	held    int // bytes of messages whose rows may not be in the spool yet
 }
+
+// maxHeld bounds those: the rows of each schema are built apart from others.
+const maxHeld = 32 << 20
 
 // Options say what the messages of a page are like.
 type Options struct {
@@ -66,6 +70,9 @@ func (r *Rows) Add(ctx context.Context, m *kgo.Record) error {
 		r.rows++
 		if r.open.full() {
 			return r.open.flush()
+		}
+		if r.held += len(m.Value); r.held > maxHeld {
+			return r.flush()
 		}
 		return nil
 	}
@@ -202,17 +209,23 @@ func (r *Rows) registryKey(ctx context.Context, key []byte) ([]byte, error) {
 // Rows is how many rows there are so far, and how many rejected messages.
 func (r *Rows) Rows() (rows, rejected int64) { return r.rows, r.rejects.count }
 
-// Finish completes the page's files.
-func (r *Rows) Finish(page *connector.Page) error {
+// flush hands all rows to the spool.
+func (r *Rows) flush() error {
+	r.held = 0
 	for _, t := range r.order {
 		if err := t.rows.Flush(); err != nil {
 			return err
 		}
 	}
-	if err := r.open.finish(); err != nil {
+	return r.open.finish()
+}
+
+// Finish completes the page's files.
+func (r *Rows) Finish(page *connector.Page) error {
+	err := r.flush()
+	if err != nil {
 		return err
 	}
-	var err error
 	if page.Bad, page.BadFiles, err = r.rejects.finish(); err != nil {
 		return err
 	}
