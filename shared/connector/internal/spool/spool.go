@@ -65,17 +65,19 @@ func (s *Spool) Write(batch arrow.RecordBatch) error {
 	if err == nil {
 		err = f.write(batch)
 	}
+	if err == nil {
+		err = s.relieve()
+	}
 	if err != nil {
 		return fault.New(fault.Internal, "spool", s.origin.Key, "%w", err)
 	}
 	s.rows += batch.NumRows()
 	s.bytes += size(batch)
-	s.relieve()
 	return nil
 }
 
 // relieve ends the largest row group when many files hold one.
-func (s *Spool) relieve() {
+func (s *Spool) relieve() error {
 	var all int64
 	largest := s.files[0]
 	for _, f := range s.files {
@@ -85,9 +87,9 @@ func (s *Spool) relieve() {
 		}
 	}
 	if all > allGroups {
-		largest.writer.NewBufferedRowGroup() // which writes the one before
-		largest.group = 0
+		return largest.end()
 	}
+	return nil
 }
 
 func (s *Spool) file(schema *arrow.Schema) (*file, error) {
@@ -115,12 +117,19 @@ func (s *Spool) file(schema *arrow.Schema) (*file, error) {
 
 func (f *file) write(batch arrow.RecordBatch) error {
 	if f.group >= rowGroup {
-		f.writer.NewBufferedRowGroup()
-		f.group = 0
+		if err := f.end(); err != nil {
+			return err
+		}
 	}
 	f.group += size(batch)
 	f.rows += batch.NumRows()
 	return f.writer.WriteBuffered(batch)
+}
+
+// end writes the row group that the file's writer holds.
+func (f *file) end() error {
+	f.group = 0
+	return f.writer.NewBufferedRowGroupChecked()
 }
 
 // size is about the memory that a batch takes, in bytes.
