@@ -23,7 +23,7 @@ const wide = `CREATE TABLE s (id bigint PRIMARY KEY, customer int, name text, am
 
 // How many rows come in a second, of a table of ten columns, and what of the processor that takes here, beside the server's part.
 func TestRate(t *testing.T) {
-	n := 20_000
+	n := 5_000
 	if long() {
 		n = 2_000_000
 	}

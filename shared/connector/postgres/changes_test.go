@@ -208,14 +208,14 @@ func liveHeap() int64 {
 func TestPagesOfChanges(t *testing.T) {
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, v text)")
-	limits := []connector.Limit{{Rows: 1}, {Rows: 3}, {Rows: 4}, {Rows: 10}, {Rows: 89}, {Rows: 90}, {Rows: 1000}, {Bytes: 20}}
+	limits := []connector.Limit{{Rows: 1}, {Rows: 4}, {Rows: 29}, {Rows: 30}, {Bytes: 20}}
 	loaders := make([]*loader, len(limits))
 	for i := range limits {
 		loaders[i] = d.loader(settings{"table": "s", "mode": "cdc", "slot": fmt.Sprintf("slot_%s_%d", d.name, i)})
 		loaders[i].drain()
 	}
 	var b strings.Builder
-	for i := range 30 {
+	for i := range 10 {
 		fmt.Fprintf(&b, "INSERT INTO s SELECT g, 'x' FROM generate_series(%d, %d) g;", i*3, i*3+2)
 	}
 	d.sql(b.String())
@@ -223,10 +223,10 @@ func TestPagesOfChanges(t *testing.T) {
 	for i, l := range loaders {
 		l.limit, l.pages = limits[i], 0
 		sameRows(t, fmt.Sprintf("limit %+v", l.limit), l.drain(), want)
-		if rows := l.limit.Rows; rows > 0 && int64(l.pages) > min(30, (90+rows-1)/rows) {
+		if rows := l.limit.Rows; rows > 0 && int64(l.pages) > min(10, (30+rows-1)/rows) {
 			t.Errorf("limit %+v: %d pages", l.limit, l.pages)
 		}
-		if l.limit.Bytes > 0 && l.pages < 4 {
+		if l.limit.Bytes > 0 && l.pages < 2 {
 			t.Errorf("limit %+v: %d pages", l.limit, l.pages)
 		}
 	}

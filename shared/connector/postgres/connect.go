@@ -30,7 +30,7 @@ const (
 func session(timeout time.Duration) map[string]string {
 	return map[string]string{
 		"datestyle": "ISO, MDY", "timezone": "UTC", "intervalstyle": "postgres", "extra_float_digits": "1", "bytea_output": "hex", "client_encoding": "UTF8",
-		"standard_conforming_strings": "on", "search_path": "pg_catalog", "xmlbinary": "base64",
+		"standard_conforming_strings": "on", "search_path": "pg_catalog", "jit": "off",
 		"statement_timeout": strconv.FormatInt(timeout.Milliseconds(), 10), "lock_timeout": "30000", "idle_in_transaction_session_timeout": "0",
 	}
 }
@@ -90,7 +90,7 @@ func (s *source) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := patiently(ctx, func() (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, c) })
+	raw, err := patiently(ctx, s.tries, func() (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, c) })
 	if err != nil {
 		return nil, unreachable(s.cfg.Name, err)
 	}
@@ -136,7 +136,7 @@ func (s *source) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 		c.RuntimeParams[k] = v
 	}
 	c.RuntimeParams["replication"] = "database"
-	raw, err := patiently(ctx, func() (*pgconn.PgConn, error) { return pgconn.ConnectConfig(ctx, &c.Config) })
+	raw, err := patiently(ctx, s.tries, func() (*pgconn.PgConn, error) { return pgconn.ConnectConfig(ctx, &c.Config) })
 	if err != nil {
 		return nil, unreachable(s.cfg.Name, err)
 	}
@@ -144,7 +144,7 @@ func (s *source) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 }
 
 // patiently tries some times to connect: a server that starts anew or has no connection left may have one a moment later.
-func patiently[T any](ctx context.Context, try func() (T, error)) (T, error) {
+func patiently[T any](ctx context.Context, tries uint, try func() (T, error)) (T, error) {
 	policy := backoff.NewExponentialBackOff() // with jitter
 	policy.InitialInterval, policy.MaxInterval = 200*time.Millisecond, 2*time.Second
 	return backoff.Retry(ctx, func() (T, error) {
@@ -153,7 +153,7 @@ func patiently[T any](ctx context.Context, try func() (T, error)) (T, error) {
 			return v, backoff.Permanent(err)
 		}
 		return v, err
-	}, backoff.WithBackOff(policy), backoff.WithMaxTries(connectTries))
+	}, backoff.WithBackOff(policy), backoff.WithMaxTries(tries))
 }
 
 // question bounds the time of a few questions to the catalog.

@@ -2,8 +2,8 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -16,6 +16,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/tools/servicetest"
@@ -27,6 +29,7 @@ type db struct {
 	server *servicetest.PostgresServer
 	name   string
 	url    string
+	tries  uint // to connect; 0: as usual
 }
 
 func newDB(t testing.TB) *db { return newDBOn(t, servicetest.Postgres(t)) }
@@ -40,6 +43,17 @@ func newDBOn(t testing.TB, p *servicetest.PostgresServer) *db {
 func (d *db) sql(statements string) string {
 	d.t.Helper()
 	return d.server.SQL(d.t, d.name, statements)
+}
+
+// trySQL runs a statement that may fail.
+func (d *db) trySQL(statement string) (rows int64, err error) {
+	c, err := pgx.Connect(context.Background(), d.server.URL(d.name))
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close(context.Background())
+	tag, err := c.Exec(context.Background(), statement)
+	return tag.RowsAffected(), err
 }
 
 // settings are those of a source or stream.
@@ -67,6 +81,9 @@ func (d *db) sourceWith(more, stream settings) *source {
 	src, err := New(d.t.Context(), connector.Config{Pipeline: "p", Name: "pg", At: "pipeline.yaml:1:1", Settings: all.of(), Streams: map[string]connector.Settings{"s": stream.of()},
 		Secret: func(context.Context, string) (string, error) { return d.url, nil }})
 	must(d.t, err)
+	if d.tries > 0 {
+		src.(*source).tries = d.tries
+	}
 	return src.(*source)
 }
 
@@ -328,6 +345,6 @@ func unchangedOf(t testing.TB, r row) (out []string) {
 
 func long() bool { return os.Getenv("LAKESTEP_LONG") != "" }
 
-func itoa(n int) string { return strconv.Itoa(n) }
+func decode(b []byte, v any) error { return json.Unmarshal(b, v) }
 
-var _ = fmt.Sprint
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -21,6 +21,7 @@ type source struct {
 	streams  map[string]stream
 	timeout  time.Duration // of a statement that reads rows
 	patience time.Duration // with somebody else who uses a slot
+	tries    uint          // to connect
 }
 
 var (
@@ -31,7 +32,7 @@ var (
 
 // New makes a source. It connects when it is asked something.
 func New(_ context.Context, cfg connector.Config) (connector.Source, error) {
-	s := &source{cfg: cfg, streams: map[string]stream{}, timeout: cfg.Settings.Duration("statement_timeout", defaultTimeout), patience: busyTimeout}
+	s := &source{cfg: cfg, streams: map[string]stream{}, timeout: cfg.Settings.Duration("statement_timeout", defaultTimeout), patience: busyTimeout, tries: connectTries}
 	for name, settings := range cfg.Streams {
 		st, err := newStream(cfg, name, settings)
 		if err != nil {

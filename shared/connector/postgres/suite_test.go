@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/connectortest"
@@ -99,22 +100,55 @@ func (w *way) set(closed bool, stalled chan struct{}) {
 	}
 }
 
-// origin is a table for the suite.
-type suiteTable struct {
+// suiteOrigin is a database for the tables of a suite's tests, and a way to it that can be closed.
+type suiteOrigin struct {
 	*db
-	way  *way
-	n    int
-	user string
+	way    *way
+	user   string
+	tables int
 }
 
-func newSuiteTable(t testing.TB, p *servicetest.PostgresServer) *suiteTable {
+func newSuiteOrigin(t testing.TB) *suiteOrigin {
+	p := servicetest.Postgres(t)
 	d := newDBOn(t, p)
-	s := &suiteTable{db: d, way: newWay(t, fmt.Sprintf("%s:%d", p.Host, p.Port)), user: "user_of_" + d.name}
-	d.sql(fmt.Sprintf(`CREATE ROLE %[1]s LOGIN REPLICATION PASSWORD 'first-secret'; GRANT CREATE ON DATABASE %[2]s TO %[1]s; GRANT CREATE ON SCHEMA public TO %[1]s; SET ROLE %[1]s;
-		CREATE TABLE s (id int PRIMARY KEY, v text, at timestamptz DEFAULT clock_timestamp())`, s.user, d.name))
-	_, port, _ := strings.Cut(s.way.listener.Addr().String(), ":")
-	d.url = fmt.Sprintf("postgres://%s:first-secret@127.0.0.1:%s/%s?sslmode=disable", s.user, port, d.name)
+	o := &suiteOrigin{db: d, way: newWay(t, fmt.Sprintf("%s:%d", p.Host, p.Port)), user: "user_of_" + d.name}
+	d.sql(fmt.Sprintf("CREATE ROLE %[1]s LOGIN REPLICATION PASSWORD 'first-secret'; GRANT CREATE ON DATABASE %[2]s TO %[1]s; GRANT CREATE ON SCHEMA public TO %[1]s", o.user, d.name))
+	_, port, _ := strings.Cut(o.way.listener.Addr().String(), ":")
+	d.tries = 2
+	d.url = fmt.Sprintf("postgres://%s:first-secret@127.0.0.1:%s/%s?sslmode=disable", o.user, port, d.name)
+	return o
+}
+
+// suiteTable is a table for a test of the suite.
+type suiteTable struct {
+	*suiteOrigin
+	table string
+	n     int
+}
+
+func (o *suiteOrigin) newTable(t testing.TB) *suiteTable {
+	o.tables++
+	s := &suiteTable{suiteOrigin: o, table: "s" + itoa(o.tables)}
+	o.sql(fmt.Sprintf("SET ROLE %s; CREATE TABLE %s (id int PRIMARY KEY, v text, at timestamptz DEFAULT clock_timestamp())", o.user, s.table))
+	t.Cleanup(func() {
+		o.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL AND slot_name = '" + s.slot() + "'")
+		for range 50 {
+			if _, err := o.trySQL("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '" + s.slot() + "'"); err == nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Errorf("slot %s is still in use", s.slot())
+	})
 	return s
+}
+
+func (s *suiteTable) slot() string { return "slot_" + s.name + "_" + s.table }
+
+// stream is that of the table, of mode cdc or watermark.
+func (s *suiteTable) stream(mode string) settings {
+	out := settings{"table": s.table, "mode": mode, "cursor_column": "id", "slot": s.slot(), "publication": s.slot(), "chunk_rows": "2000"}
+	return out
 }
 
 func (s *suiteTable) append(t testing.TB, n int) (ids []string) {
@@ -123,7 +157,7 @@ func (s *suiteTable) append(t testing.TB, n int) (ids []string) {
 	for range n {
 		s.n++
 		ids = append(ids, itoa(s.n))
-		fmt.Fprintf(&b, "INSERT INTO s (id, v) VALUES (%d, 'row %d');\n", s.n, s.n)
+		fmt.Fprintf(&b, "INSERT INTO %s (id, v) VALUES (%d, 'row %d');\n", s.table, s.n, s.n)
 	}
 	s.sql(b.String())
 	return ids
@@ -133,7 +167,7 @@ func (s *suiteTable) bulk(t testing.TB, n int) {
 	t.Helper()
 	s.n += n
 	s.sql(fmt.Sprintf(`DO $$ BEGIN FOR i IN 0..%d/1000 LOOP
-		INSERT INTO s (id, v, at) SELECT g, 'row ' || g, timestamptz '2024-01-01' + g * interval '1 second' FROM generate_series(i*1000+1, least(i*1000+1000, %d)) g; COMMIT; END LOOP; END $$`, n-1, n))
+		INSERT INTO %s (id, v, at) SELECT g, 'row ' || g, timestamptz '2024-01-01' + g * interval '1 second' FROM generate_series(i*1000+1, least(i*1000+1000, %d)) g; COMMIT; END LOOP; END $$`, n-1, s.table, n))
 }
 
 func (s *suiteTable) rig(t *testing.T, stream settings) connectortest.Rig {
@@ -142,17 +176,17 @@ func (s *suiteTable) rig(t *testing.T, stream settings) connectortest.Rig {
 		Stream: "s", Limit: connector.Limit{Rows: 5}, Secrets: []string{"first-secret"},
 		Append: s.append, Bulk: s.bulk,
 		SchemaChange: func(t testing.TB, n int) ([]string, string) {
-			s.sql("ALTER TABLE s ADD COLUMN more text")
-			s.sql("ALTER TABLE s ALTER COLUMN more SET DEFAULT 'm'")
+			s.sql("ALTER TABLE " + s.table + " ADD COLUMN more text")
+			s.sql("ALTER TABLE " + s.table + " ALTER COLUMN more SET DEFAULT 'm'")
 			return s.append(t, n), "more"
 		},
 		UnknownType: func(t testing.TB, n int) (map[string]string, string) {
-			s.sql("ALTER TABLE s ADD COLUMN odd point")
+			s.sql("ALTER TABLE " + s.table + " ADD COLUMN odd point")
 			texts := map[string]string{}
 			for range n {
 				s.n++
 				texts[itoa(s.n)] = fmt.Sprintf("(%d,1)", s.n)
-				s.sql(fmt.Sprintf("INSERT INTO s (id, v, odd) VALUES (%d, 'odd', '(%[1]d,1)')", s.n))
+				s.sql(fmt.Sprintf("INSERT INTO %s (id, v, odd) VALUES (%d, 'odd', '(%[2]d,1)')", s.table, s.n))
 			}
 			return texts, "odd"
 		},
@@ -173,9 +207,11 @@ func (s *suiteTable) rig(t *testing.T, stream settings) connectortest.Rig {
 
 // The first rows of a stream of changes.
 func TestSuiteSnapshot(t *testing.T) {
-	p := servicetest.Postgres(t)
+	t.Parallel()
+	o := newSuiteOrigin(t)
 	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
-		rig := newSuiteTable(t, p).rig(t, settings{"table": "s", "mode": "cdc", "chunk_rows": "2000"})
+		s := o.newTable(t)
+		rig := s.rig(t, s.stream("cdc"))
 		rig.Batch = 1 // the truncation that a full refresh begins with
 		return rig
 	})
@@ -202,28 +238,34 @@ func (s started) Next(ctx context.Context, r connector.Request) (connector.Page,
 }
 
 func (s started) Pending(ctx context.Context, stream string, seen connector.Position) (connector.Backlog, error) {
-	return s.source.Pending(ctx, stream, s.seen(seen))
+	b, err := s.source.Pending(ctx, stream, s.seen(seen))
+	b.Bytes = 0 // others write to the log, too
+	return b, err
 }
 
 // The changes of a stream.
 func TestSuiteChanges(t *testing.T) {
-	p := servicetest.Postgres(t)
+	t.Parallel()
+	o := newSuiteOrigin(t)
 	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
-		s, stream := newSuiteTable(t, p), settings{"table": "s", "mode": "cdc"}
-		l := s.loader(stream)
+		s := o.newTable(t)
+		l := s.loader(s.stream("cdc"))
 		l.step()
-		rig := s.rig(t, stream)
+		rig := s.rig(t, s.stream("cdc"))
 		rig.Batch = 1000 // a transaction of Bulk
-		rig.Open = func(context.Context) (connector.Source, error) { return started{s.source(stream), l.seen}, nil }
+		rig.Open = func(context.Context) (connector.Source, error) {
+			return started{s.source(s.stream("cdc")), l.seen}, nil
+		}
 		return rig
 	})
 }
 
 func TestSuiteWatermark(t *testing.T) {
-	p := servicetest.Postgres(t)
+	t.Parallel()
+	o := newSuiteOrigin(t)
 	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
-		s := newSuiteTable(t, p)
-		rig := s.rig(t, settings{"table": "s", "mode": "watermark", "cursor_column": "id"})
+		s := o.newTable(t)
+		rig := s.rig(t, s.stream("watermark"))
 		rig.Batch = 1 // the row of the last value, when it got another column
 		rig.Window = func(t testing.TB, n int) (connector.Window, []string) {
 			ids := s.append(t, n)

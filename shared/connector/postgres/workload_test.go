@@ -131,18 +131,23 @@ var workloads = []struct {
 func TestWorkload(t *testing.T) {
 	for i, load := range workloads {
 		t.Run(load.name, func(t *testing.T) {
+			t.Parallel()
 			d := newDB(t)
 			d.sql(load.table + "; ALTER DATABASE " + d.name + " SET logical_decoding_work_mem = '64kB'")
 			w := newWriter(t, d, uint64(i))
 			w.insert(t.Context(), 120)
-			load.stream["table"], load.stream["mode"] = "public.w", "cdc"
+			load.stream["table"], load.stream["mode"], load.stream["slot"] = "public.w", "cdc", "slot_"+d.name
 			l := d.loader(load.stream)
-			l.limit = connector.Limit{Rows: 30}
+			l.limit = connector.Limit{Rows: 40}
 			ctx, stop := context.WithCancel(t.Context())
 			var over sync.WaitGroup
-			w.cut = 60
+			w.cut = 50
+			transactions := 100
+			if long() {
+				transactions = 2000
+			}
 			over.Go(func() {
-				for w.done < 200 && ctx.Err() == nil {
+				for w.done < transactions && ctx.Err() == nil {
 					if int64(w.done) < w.allowed.Load() {
 						w.transaction(ctx)
 					} else {
