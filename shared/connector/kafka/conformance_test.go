@@ -75,7 +75,7 @@ func (r *topicRig) named(id int64) map[string]any {
 
 func (r *topicRig) rig(open func(context.Context) (connector.Source, error)) connectortest.Rig {
 	return connectortest.Rig{
-		Open: open, Stream: "s", Limit: connector.Limit{Rows: 5}, Secrets: []string{"scram-secret", "another-secret"},
+		Open: open, Stream: "s", Limit: connector.Limit{Rows: 5}, Secrets: []string{"scram-secret", "another-secret", servicetest.Kafka(r.t).Password},
 		Append: func(_ testing.TB, n int) []string { return r.write(rowSchema, n, r.named) },
 		Bulk: func(_ testing.TB, n int) {
 			for n > 0 {
@@ -108,19 +108,31 @@ func TestConformance(t *testing.T) {
 		if name := filepath.Base(t.Name()); name == "unavailable" || name == "slow" {
 			return troubled(t, name == "slow")
 		}
-		l := newLab(t, true)
-		r := &topicRig{lab: l, name: l.topic(3), user: fmt.Sprintf("user%d", users.Add(1))}
-		r.setPassword(t, "scram-secret")
-		cfg := secured(t, l, r.name, "SASL_SSL", "SCRAM-SHA-512", servicetest.Kafka(t).SASLTLS, "sasl.username="+r.user)
-		cfg.Streams["s"]["value_format"] = connector.Setting{Text: "avro"}
-		cfg.Secret = func(context.Context, string) (string, error) { return "scram-secret", nil }
-		rig := r.rig(func(ctx context.Context) (connector.Source, error) { return New(ctx, cfg) })
-		rig.ExpireAuth = func(t testing.TB) func() {
-			r.setPassword(t, "another-secret")
-			return func() { r.setPassword(t, "scram-secret") }
+		if name := filepath.Base(t.Name()); name == "everything_once" || name == "expired_credentials" {
+			return scramRig(t)
 		}
-		return rig
+		l := newLab(t, true)
+		r := &topicRig{lab: l, name: l.topic(3)}
+		cfg := secured(t, l, r.name, "SASL_SSL", "PLAIN", servicetest.Kafka(t).SASLTLS)
+		cfg.Streams["s"]["value_format"] = connector.Setting{Text: "avro"}
+		return r.rig(func(ctx context.Context) (connector.Source, error) { return New(ctx, cfg) })
 	})
+}
+
+// scramRig reads by a user of its own, whose password changes.
+func scramRig(t *testing.T) connectortest.Rig {
+	l := newLab(t, true)
+	r := &topicRig{lab: l, name: l.topic(3), user: fmt.Sprintf("user%d", users.Add(1))}
+	r.setPassword(t, "scram-secret")
+	cfg := secured(t, l, r.name, "SASL_SSL", "SCRAM-SHA-512", servicetest.Kafka(t).SASLTLS, "sasl.username="+r.user)
+	cfg.Streams["s"]["value_format"] = connector.Setting{Text: "avro"}
+	cfg.Secret = func(context.Context, string) (string, error) { return "scram-secret", nil }
+	rig := r.rig(func(ctx context.Context) (connector.Source, error) { return New(ctx, cfg) })
+	rig.ExpireAuth = func(t testing.TB) func() {
+		r.setPassword(t, "another-secret")
+		return func() { r.setPassword(t, "scram-secret") }
+	}
+	return rig
 }
 
 // troubled is a rig of a broker that goes away, or that is slow: of its own, and the slow one is no real broker.
