@@ -60,7 +60,10 @@ func (c *changes) handle(ctx context.Context, data []byte) (boundary bool, err e
 	case kind == msgCommit:
 		r.byte() // flags
 		r.lsn()
-		c.end, c.tx, boundary = max(c.end, r.lsn()), nil, true
+		end := r.lsn()
+		if r.time(); r.err == nil {
+			c.end, c.tx, boundary = max(c.end, end), nil, true
+		}
 	default:
 		err = c.apply(ctx, kind, r.b)
 	}
@@ -179,6 +182,8 @@ func (c *changes) row(ctx context.Context, kind byte, r *reader) error {
 	switch {
 	case r.err != nil:
 		return r.err
+	case kind == msgDelete && oldKind == 0 || kind != msgDelete && len(c.now) == 0:
+		return errShort
 	case kind == msgInsert:
 		return c.write(opInsert, c.now)
 	case kind == msgDelete:

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lakestep/lakestep/shared/connector"
+	"github.com/lakestep/lakestep/shared/connector/internal/spool"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/tools/servicetest"
 )
@@ -342,6 +343,8 @@ func unchangedOf(t testing.TB, r row) (out []string) {
 	must(t, decode([]byte(r["_unchanged"]), &out))
 	return out
 }
+
+func newTestSpool(t testing.TB) *spool.Spool { return spool.New(t.TempDir(), "test") }
 
 func long() bool { return os.Getenv("LAKESTEP_LONG") != "" }
 
