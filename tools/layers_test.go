@@ -80,6 +80,10 @@ func outside() []layer {
 		{"github.com/goccy/go-yaml", []string{"shared/document", "shared/pipeline"}, "one reader of YAML, which keeps positions"},
 		{"github.com/aws/", []string{"shared/store/...", "shared/secret/...", "shared/host/...", "functions/cmd/..."}, "a cloud's SDK is an adapter's"},
 		{"github.com/Azure/", []string{"shared/store/...", "shared/secret/...", "shared/host/...", "functions/cmd/..."}, "a cloud's SDK is an adapter's"},
+		{"github.com/apache/arrow-go/", []string{"shared/connector/..."}, "typed rows become files before the engine sees them"},
+		{"github.com/jackc/", []string{"shared/connector/postgres"}, "a vendor's client is its connector's"},
+		{"github.com/twmb/franz-go", []string{"shared/connector/kafka/..."}, "a vendor's client is its connector's"},
+		{"github.com/snowflakedb/", []string{"shared/connector/snowflake"}, "a vendor's client is its connector's"},
 		{"github.com/spf13/", []string{"functions/cmd/..."}, "the command line is a main's"},
 	}
 }
