@@ -127,7 +127,7 @@ func (s *source) publish(ctx context.Context, c *conn, st stream) error {
 	_, err = c.Exec(ctx, createPublication(st, t))
 	var pg *pgconn.PgError
 	switch {
-	case errors.As(err, &pg) && pg.Code == "42710": // duplicate_object: another one was faster
+	case errors.As(err, &pg) && (pg.Code == "42710" || pg.Code == "23505"): // duplicate_object, unique_violation: another one was faster
 		return nil
 	case errors.As(err, &pg) && pg.Code == "42501":
 		return fault.New(fault.InvalidInput, "create publication", st.publication, "%s (%s)", pg.Message, pg.Code).
