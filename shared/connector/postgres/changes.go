@@ -268,7 +268,7 @@ const idleLimit = 5 * time.Second
 func (c *changes) run(ctx context.Context, f *feed, target lsn, limit connector.Limit, until time.Time) (full bool, err error) {
 	c.pulse = func() error { return f.ask(ctx) }
 	defer c.big.close()
-	at, moved := lsn(0), f.heard
+	from, at, moved := c.end, lsn(0), f.heard
 	for {
 		m, err := f.next(ctx)
 		if err != nil {
@@ -281,7 +281,7 @@ func (c *changes) run(ctx context.Context, f *feed, target lsn, limit connector.
 			if boundary, err = c.handle(ctx, m.data); err != nil {
 				return false, err
 			}
-			c.tell()
+			c.tell(from, target)
 		case m.alive:
 			if m.at != at { // it begins with what it decoded before: at first the place goes back
 				at, moved = m.at, f.now
@@ -303,11 +303,17 @@ func (c *changes) run(ctx context.Context, f *feed, target lsn, limit connector.
 	}
 }
 
-func (c *changes) tell() {
-	if c.rows%reportEach == 0 && c.meter != nil {
-		sum := c.meter.total()
-		c.meter.add(max(c.rows-sum.rows, 0), max(c.bytes-sum.bytes, 0), c.end.String(), 0)
+// tell reports how far the page is, now and then: of the log between its beginning and target.
+func (c *changes) tell(from, target lsn) {
+	if c.rows%reportEach != 0 || c.meter == nil {
+		return
 	}
+	var left time.Duration
+	if c.end > from && target > c.end {
+		left = time.Duration(float64(time.Since(c.meter.begun)) * float64(target-c.end) / float64(c.end-from))
+	}
+	sum := c.meter.total()
+	c.meter.add(max(c.rows-sum.rows, 0), max(c.bytes-sum.bytes, 0), c.end.String(), left)
 }
 
 // parts completes the files.

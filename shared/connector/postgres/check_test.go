@@ -290,6 +290,32 @@ func TestPreview(t *testing.T) {
 	}
 }
 
+// Who may not see all rows cannot follow their changes, of which the server gives all.
+func TestRowSecurity(t *testing.T) {
+	d := newDB(t)
+	d.sql("CREATE TABLE s (id int PRIMARY KEY); INSERT INTO s SELECT g FROM generate_series(1, 10) g; ALTER TABLE s ENABLE ROW LEVEL SECURITY; CREATE POLICY half ON s USING (id > 5); CREATE PUBLICATION " + ownSlot + " FOR TABLE s")
+	d.role("REPLICATION", "GRANT SELECT ON s TO ROLE")
+	_, err := d.loader(settings{"table": "s", "mode": "cdc"}).next(t.Context())
+	isFault(t, "changes", err, fault.InvalidInput, "row-level security", "BYPASSRLS")
+	if n := len(d.all("s", nil)); n != 5 {
+		t.Errorf("a full load has %d rows, the role may see 5", n)
+	}
+}
+
+// A slot that keeps much of the log is told of.
+func TestSlotLag(t *testing.T) {
+	d := newDB(t)
+	l := begun(t, d)
+	d.sql("SELECT count(pg_logical_emit_message(false, 'x', repeat('x', 1000000))) FROM generate_series(1, 3)")
+	if bad := refusals(l.src.Check(t.Context())); bad != "" {
+		t.Errorf("Check: %s", bad)
+	}
+	bad := refusals(d.source(settings{"table": "s", "mode": "cdc", "slot_lag_bytes": "1000000"}).Check(t.Context()))
+	if !strings.Contains(bad, "stream s: slot: "+ownSlot+" keeps ") || !strings.Contains(bad, "pg_drop_replication_slot") {
+		t.Errorf("Check: %s", bad)
+	}
+}
+
 // Slow statements end in time.
 func TestStatementTimeout(t *testing.T) {
 	d := newDB(t)

@@ -113,7 +113,19 @@ func (c *conn) prepare(ctx context.Context, timeout time.Duration) error {
 	if _, err := c.PgConn().Exec(ctx, batch).ReadAll(); err != nil {
 		return err
 	}
+	if err := asItIs(ctx, c.PgConn()); err != nil {
+		return err
+	}
 	return c.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&c.version)
+}
+
+// asItIs lets texts of a database without an encoding through: the server would refuse what is no UTF-8.
+func asItIs(ctx context.Context, c *pgconn.PgConn) error {
+	if c.ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	_, err := c.Exec(ctx, "SET client_encoding = 'SQL_ASCII'").ReadAll()
+	return err
 }
 
 // close ends the connection; what went wrong in doing so is of no interest any more.
@@ -132,13 +144,20 @@ func (s *source) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range session(s.timeout) {
+	for k, v := range session(0) {
 		c.RuntimeParams[k] = v
 	}
+	c.RuntimeParams["lock_timeout"] = "0" // a slot waits for transactions to end
 	c.RuntimeParams["replication"] = "database"
 	raw, err := patiently(ctx, s.tries, func() (*pgconn.PgConn, error) { return pgconn.ConnectConfig(ctx, &c.Config) })
 	if err != nil {
 		return nil, unreachable(s.cfg.Name, err)
+	}
+	ctx, cancel := question(ctx)
+	defer cancel()
+	if err := asItIs(ctx, raw); err != nil {
+		closeReplication(raw)
+		return nil, failed("set up the session of", s.cfg.Name, err)
 	}
 	return raw, nil
 }

@@ -70,8 +70,12 @@ func (w *crew) assemble(ctx context.Context, c *conn, before *table) (err error)
 	if w.cutting, err = w.source.connect(ctx); err != nil {
 		return err
 	}
+	settings := "SET LOCAL lock_timeout = '5s'; "
+	if w.st.mode == modeCDC { // changes come of all rows: then all must be read, or none
+		settings += "SET LOCAL row_security = off; "
+	}
 	for _, one := range append([]*worker{{c: w.cutting}}, w.all...) {
-		if err := one.c.takeOver(ctx, w.snapshot, "SET LOCAL lock_timeout = '5s'; "+before.touch()); err != nil {
+		if err := one.c.takeOver(ctx, w.snapshot, settings+before.touch()); err != nil {
 			return failed("lock", before.String(), err)
 		}
 	}

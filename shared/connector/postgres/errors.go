@@ -47,6 +47,9 @@ func lostWay(err error) bool {
 func judge(pg *pgconn.PgError) (fault.Kind, string) {
 	switch pg.Code {
 	case "42501": // insufficient_privilege
+		if strings.Contains(pg.Message, "row-level security") {
+			return fault.InvalidInput, "changes come of all rows, and the role may not read all: ALTER ROLE ... BYPASSRLS, or read with mode watermark or full what it may read"
+		}
 		return fault.InvalidInput, "grant the privilege: docs/sources-postgres.md; lakestep source check tells which are missing"
 	case "42P01", "3F000", "42703": // undefined table, schema or column
 		return fault.InvalidInput, "name a table and columns that are there; names are case-sensitive"

@@ -21,6 +21,7 @@ type source struct {
 	streams  map[string]stream
 	timeout  time.Duration // of a statement that reads rows
 	patience time.Duration // with somebody else who uses a slot
+	slotTime time.Duration // to create a slot
 	tries    uint          // to connect
 }
 
@@ -32,7 +33,7 @@ var (
 
 // New makes a source. It connects when it is asked something.
 func New(_ context.Context, cfg connector.Config) (connector.Source, error) {
-	s := &source{cfg: cfg, streams: map[string]stream{}, timeout: cfg.Settings.Duration("statement_timeout", defaultTimeout), patience: busyTimeout, tries: connectTries}
+	s := &source{cfg: cfg, streams: map[string]stream{}, timeout: cfg.Settings.Duration("statement_timeout", defaultTimeout), patience: busyTimeout, slotTime: slotTimeout, tries: connectTries}
 	for name, settings := range cfg.Streams {
 		st, err := newStream(cfg, name, settings)
 		if err != nil {

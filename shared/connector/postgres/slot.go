@@ -166,7 +166,7 @@ type exported struct {
 
 // createSlot makes a slot, and exports the snapshot of the very place where it begins.
 func (s *source) createSlot(ctx context.Context, r *pgconn.PgConn, st stream, temporary bool) (exported, error) {
-	ctx, cancel := context.WithTimeout(ctx, slotTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.slotTime)
 	defer cancel()
 	slotName := st.slot
 	if temporary {

@@ -211,6 +211,10 @@ func TestOpenTransactions(t *testing.T) {
 	_, err = l.next(ctx)
 	cancel()
 	isFault(t, "a page that waits for a transaction", err, fault.Unavailable)
+	l.src.slotTime = 300 * time.Millisecond
+	_, err = l.next(t.Context())
+	isFault(t, "a page that waits for a transaction for long", err, fault.Unavailable, "waits for transactions", "pg_stat_activity")
+	l.src.slotTime = slotTimeout
 	done := make(chan error, 1)
 	var page connector.Page
 	go func() {

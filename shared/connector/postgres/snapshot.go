@@ -252,7 +252,7 @@ func (w *crew) cutter(at *snapshot, limit connector.Limit) (*cutter, error) {
 }
 
 // maxReached bounds the list of parts in a position.
-const maxReached = 500
+const maxReached = 200
 
 // advance moves a snapshot on by what was read of it.
 func (at *snapshot) advance(cut *cutter, read progress, snap exported, changes bool) {

@@ -173,3 +173,25 @@ func TestColumns(t *testing.T) {
 		isFault(t, columns, err, fault.InvalidInput, words...)
 	}
 }
+
+// The list of parts in a position stays small; of two that become one the older place counts.
+func TestReachedStaysSmall(t *testing.T) {
+	at := &snapshot{Key: []string{"id"}}
+	for i := range 1000 {
+		at.advance(&cutter{next: []string{itoa(i)}}, progress{1, 1}, exported{at: lsn(i)}, true)
+		if n := len(at.Reached); n > maxReached {
+			t.Fatalf("%d parts", n)
+		}
+	}
+	if last := at.Reached[len(at.Reached)-1]; last.To[0] != "999" || last.LSN != 999 || at.Rows != 1000 {
+		t.Errorf("the last part is %+v", last)
+	}
+	begin := -1
+	for _, r := range at.Reached { // each covers the keys behind the one before
+		to := int(parsed(t, r.To[0]))
+		if int(r.LSN) != begin+1 || to <= begin {
+			t.Errorf("keys from %d to %d are as of %d", begin+1, to, r.LSN)
+		}
+		begin = to
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/lakestep/lakestep/tools/servicetest"
 )
 
 // typed is a column type with values: in SQL, and as they must come out, "NULL / text" of those that go to the column beside.
@@ -147,5 +149,31 @@ func checkTyped(t *testing.T, how string, rows []row) {
 	}
 	if len(byID) != id {
 		t.Errorf("%s: %d rows, want %d", how, len(byID), id)
+	}
+}
+
+// Databases in other encodings come as UTF-8; of one without an encoding, what is no text stands beside.
+func TestEncodings(t *testing.T) {
+	p := servicetest.Postgres(t)
+	for encoding, want := range map[string]string{"LATIN1": "id=1 naïve=é€", "SQL_ASCII": `id=1 v__v_text=a\xe9`} {
+		name := "encoding_" + strings.ToLower(encoding)
+		p.SQL(t, "postgres", "DROP DATABASE IF EXISTS "+name+"; CREATE DATABASE "+name+" ENCODING '"+encoding+"' TEMPLATE template0")
+		t.Cleanup(func() { p.SQL(t, "postgres", "DROP DATABASE "+name+" WITH (FORCE)") })
+		d := &db{t: t, server: p, name: name, url: p.URL(name)}
+		if encoding == "LATIN1" {
+			d.sql("CREATE TABLE s (id int PRIMARY KEY, \"naïve\" text)")
+			want = strings.ReplaceAll(want, "€", "")
+		} else {
+			d.sql("CREATE TABLE s (id int PRIMARY KEY, v text)")
+		}
+		insert := map[string]string{"LATIN1": "INSERT INTO s VALUES (1, 'é')", "SQL_ASCII": `INSERT INTO s VALUES (1, E'a\xe9')`}[encoding]
+		d.sql(insert)
+		l := d.loader(settings{"table": "s", "mode": "cdc", "slot": "slot_" + name})
+		read := l.drain()
+		d.sql("DELETE FROM s;" + insert)
+		changed := bySeq(l.drain())
+		equal(t, encoding+", read", present(read)[0].own().String(), want)
+		equal(t, encoding+", changed", present(changed)[1].own().String(), want)
+		d.sql("SELECT pg_drop_replication_slot('slot_" + name + "')")
 	}
 }
