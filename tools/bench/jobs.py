@@ -89,7 +89,7 @@ class Snapshot(Job):
              "GitHub, SLING=PATH names one"]
 
     def fill(self):
-        self.sql(f"CREATE TABLE orders ({COLUMNS})", f"INSERT INTO orders SELECT {VALUES} FROM generate_series(0, {self.options.rows - 1}) AS id",
+        self.sql(f"CREATE TABLE orders ({COLUMNS})", f"INSERT INTO orders SELECT {VALUES} FROM generate_series(0::bigint, {self.options.rows - 1}) AS id",
                  "VACUUM (FREEZE, ANALYZE) orders")
 
     def count(self):
@@ -117,7 +117,7 @@ class CDC(Job):
              "into files"]
 
     def fill(self):
-        self.sql(f"CREATE TABLE orders ({COLUMNS})", f"INSERT INTO orders SELECT {VALUES} FROM generate_series(0, 599) AS id", "CREATE PUBLICATION bench FOR TABLE orders",
+        self.sql(f"CREATE TABLE orders ({COLUMNS})", f"INSERT INTO orders SELECT {VALUES} FROM generate_series(0::bigint, 599) AS id", "CREATE PUBLICATION bench FOR TABLE orders",
                  "SELECT pg_create_logical_replication_slot('template_dlt', 'pgoutput')", MAKE_CHANGES)
         if not self.options.engines or "lakestep" in self.options.engines:  # its first run makes its slot, and loads the first 600 rows
             self.lake = os.path.join(self.options.work, "lake-before")
