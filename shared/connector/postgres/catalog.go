@@ -44,13 +44,11 @@ type column struct {
 func (t *table) String() string { return t.schema + "." + t.name }
 
 // from is the table in a FROM clause: without the tables that inherit from it, whose rows are theirs.
-func (t *table) from() string { return fromClause(t.kind, t.schema, t.name) }
-
-func fromClause(kind, schema, table string) string {
-	if kind == "r" {
-		return "ONLY " + name(schema, table)
+func (t *table) from() string {
+	if t.kind == "r" {
+		return "ONLY " + name(t.schema, t.name)
 	}
-	return name(schema, table)
+	return name(t.schema, t.name)
 }
 
 // column finds one by name.
@@ -64,7 +62,7 @@ func (t *table) column(name string) (column, bool) {
 
 // lock begins a transaction that reads a table and keeps it from being altered, and describes the table.
 func (s *source) lock(ctx context.Context, c *conn, st stream) (*table, error) {
-	before, err := s.describeAlone(ctx, c, st)
+	before, err := s.measure(ctx, c, st)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +80,7 @@ func (t *table) touch() string { return "SELECT FROM " + t.from() + " LIMIT 0" }
 // same describes a table that somebody holds now, and checks that it was not rewritten since it was described before the snapshot was taken: where ALTER
 // TABLE or TRUNCATE has put a table into new files, older snapshots find nothing in them.
 func (s *source) same(ctx context.Context, c *conn, st stream, before *table) (*table, error) {
-	t, err := s.describeHeld(ctx, c, st)
+	t, err := s.describe(ctx, c, st)
 	if err != nil {
 		return nil, err
 	}
@@ -95,19 +93,6 @@ func (s *source) same(ctx context.Context, c *conn, st stream, before *table) (*
 
 // object is what a stream is called in messages.
 func (s *source) object(st stream) string { return s.cfg.Name + "." + st.name }
-
-func (s *source) kindOf(ctx context.Context, c *conn, st stream) (kind string, err error) {
-	err = c.QueryRow(ctx, `SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`, st.schema, st.table).Scan(&kind)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return "", s.noTable(ctx, c, st)
-	case err != nil:
-		return "", failed("look for", st.schema+"."+st.table, err)
-	case !slices.Contains([]string{"r", "p", "v", "m", "f"}, kind):
-		return "", fault.New(fault.InvalidInput, "read", st.schema+"."+st.table, "it is no table or view").WithHint("see %s", st.at)
-	}
-	return kind, nil
-}
 
 // noTable says that there is no such table, and which ones could be meant.
 func (s *source) noTable(ctx context.Context, c *conn, st stream) error {
@@ -122,9 +107,11 @@ func (s *source) noTable(ctx context.Context, c *conn, st stream) error {
 	return f.WithHint("lakestep source ls tells the tables; names are case-sensitive, and without a schema it is public (%s)", st.at)
 }
 
-// describe reads the catalog, and asks how large the table is, for which the server takes a lock on it for a moment.
-func (s *source) describe(ctx context.Context, c *conn, st stream) (*table, error) {
-	t, err := s.describeHeld(ctx, c, st)
+// measure describes a table and asks how large it is, for which the server takes a lock on it for a moment.
+func (s *source) measure(ctx context.Context, c *conn, st stream) (*table, error) {
+	ctx, cancel := question(ctx)
+	defer cancel()
+	t, err := s.describe(ctx, c, st)
 	if err != nil {
 		return nil, err
 	}
@@ -136,27 +123,32 @@ func (s *source) describe(ctx context.Context, c *conn, st stream) (*table, erro
 	return t, failed("describe", t.String(), err)
 }
 
-// describeHeld reads the catalog alone: it waits for no lock. Who holds one, and has somebody wait to alter the table, must not ask for another.
-func (s *source) describeHeld(ctx context.Context, c *conn, st stream) (*table, error) {
-	t := &table{schema: st.schema, name: st.table, types: types{}}
+// describe reads the catalog alone: it waits for no lock. Who holds one, and has somebody wait to alter the table, must not ask for another.
+func (s *source) describe(ctx context.Context, c *conn, st stream) (*table, error) {
+	ctx, cancel := question(ctx)
+	defer cancel()
+	t := &table{schema: st.schema, name: st.table, types: types{}, tuples: -1}
 	err := c.QueryRow(ctx, `SELECT c.oid, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname = $2`, t.schema, t.name).Scan(&t.oid, &t.kind)
-	if errors.Is(err, pgx.ErrNoRows) {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
 		return nil, s.noTable(ctx, c, st)
+	case err == nil && !slices.Contains([]string{"r", "p", "v", "m", "f"}, t.kind):
+		return nil, fault.New(fault.InvalidInput, "read", t.String(), "it is no table or view").WithHint("see %s", st.at)
 	}
-	if err == nil {
-		err = c.QueryRow(ctx, "SELECT coalesce(sum(pg_relation_filenode(oid)::bigint), 0)::bigint FROM "+leaves+" l", t.oid).Scan(&t.filenode)
-	}
-	if err == nil {
-		err = t.readColumns(ctx, c)
-	}
-	if err == nil {
-		err = t.keys(ctx, c)
+	for _, read := range []func(context.Context, *conn) error{t.readFiles, t.readColumns, t.readKeys} {
+		if err == nil {
+			err = read(ctx, c)
+		}
 	}
 	if err != nil {
 		return nil, failed("describe", t.String(), err)
 	}
 	return t, nil
+}
+
+func (t *table) readFiles(ctx context.Context, c *conn) error {
+	return c.QueryRow(ctx, "SELECT coalesce(sum(pg_relation_filenode(oid)::bigint), 0)::bigint FROM "+leaves+" l", t.oid).Scan(&t.filenode)
 }
 
 // leaves are the tables that hold the rows: partitions, or the table itself.
@@ -186,8 +178,8 @@ func (t *table) readColumns(ctx context.Context, c *conn) error {
 	return t.types.load(ctx, c, oids)
 }
 
-// keys reads which columns tell rows apart, and which of them changes carry.
-func (t *table) keys(ctx context.Context, c *conn) error {
+// readKeys reads which columns tell rows apart, and which of them changes carry.
+func (t *table) readKeys(ctx context.Context, c *conn) error {
 	rows, err := c.Query(ctx, `SELECT i.indisprimary, i.indisreplident, i.indimmediate AND bool_and(a.attnotnull), array_agg(a.attname::text ORDER BY k.n)
 		FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(attnum, n) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
 		WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts

@@ -46,6 +46,7 @@ func bySeq(rows []row) []row {
 
 // What each kind of change looks like.
 func TestChanges(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("0123456789abcdef", 200) // kept outside of the row, as it is
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, v text, long text); ALTER TABLE s ALTER long SET STORAGE EXTERNAL")
@@ -98,6 +99,7 @@ func parsed(t testing.TB, s string) int64 {
 
 // The table changes between changes, and within a transaction.
 func TestSchemaChanges(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, v int, gone text); ALTER DATABASE " + d.name + " SET logical_decoding_work_mem = '64kB'")
 	l := d.loader(settings{"table": "s", "mode": "cdc"})
@@ -133,7 +135,7 @@ insert 10 ten 10 10`)
 		}
 	}
 	equal(t, "large transaction", fmt.Sprint(large), "map[false false:4000 false true:2000]")
-	equal(t, "how it was sent", d.sql("SELECT stream_count > 0 FROM pg_stat_replication_slots WHERE slot_name = '"+ownSlot+"'"), "t")
+	equal(t, "how it was sent", d.sql("SELECT stream_count > 0 FROM pg_stat_replication_slots WHERE slot_name = '"+d.slot()+"'"), "t")
 }
 
 // Transactions of any size take little memory; several at once do not mix, and what is rolled back does not come.
@@ -206,6 +208,7 @@ func liveHeap() int64 {
 
 // A page ends at its limit, and the next goes on behind it: whatever the limit.
 func TestPagesOfChanges(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, v text)")
 	limits := []connector.Limit{{Rows: 1}, {Rows: 4}, {Rows: 29}, {Rows: 30}, {Bytes: 20}}
@@ -234,9 +237,10 @@ func TestPagesOfChanges(t *testing.T) {
 
 // The server goes down in the middle of a page, and comes again.
 func TestServerRestarts(t *testing.T) {
+	t.Parallel()
 	p := servicetest.OwnPostgres(t)
 	d := newDBOn(t, p)
-	const n = 100_000
+	const n = 40_000
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT g, repeat('x', 100) FROM generate_series(1, " + itoa(n) + ") g")
 	l := d.loader(settings{"table": "s", "mode": "cdc", "chunk_rows": "5000"})
 	l.limit = connector.Limit{Rows: n / 2}

@@ -25,7 +25,7 @@ func (s *source) Check(ctx context.Context) []connector.Finding {
 	if err != nil {
 		return []connector.Finding{finding("connection", "", err)}
 	}
-	defer c.close()
+	defer s.done(c)
 	k := &checker{source: s, c: c}
 	defer func() { closeReplication(k.repl) }()
 	k.add("connection", fmt.Sprintf("PostgreSQL %d.%d", c.version/10000, c.version%10000), nil)
@@ -113,7 +113,7 @@ func (k *checker) stream(ctx context.Context, st stream) {
 	ctx, cancel := question(ctx)
 	defer cancel()
 	what := "stream " + st.name
-	t, err := k.describeAlone(ctx, k.c, st)
+	t, err := k.measure(ctx, k.c, st)
 	if err == nil {
 		err = k.readable(ctx, st, t)
 	}

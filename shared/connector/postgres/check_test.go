@@ -19,7 +19,8 @@ func (d *db) role(options, grants string) (name string) {
 	d.t.Helper()
 	name = "r" + d.name + "_" + itoa(len(options)+len(grants))
 	d.sql("CREATE ROLE " + name + " LOGIN PASSWORD 'role-secret' " + options + ";" + strings.ReplaceAll(grants, "ROLE", name))
-	d.t.Cleanup(func() { d.sql("DROP OWNED BY " + name + "; DROP ROLE " + name) })
+	t := d.t
+	t.Cleanup(func() { d.server.SQL(t, d.name, "DROP OWNED BY "+name+"; DROP ROLE "+name) })
 	d.url = d.server.URLOf(name, "role-secret", d.name)
 	return name
 }
@@ -37,10 +38,12 @@ func refusals(findings []connector.Finding) string {
 
 // What docs/sources-postgres.md says a role needs is enough, and nothing of it can be left out.
 func TestLeastPrivileges(t *testing.T) {
+	t.Parallel()
 	const table = "CREATE SCHEMA shop; CREATE TABLE shop.s (id int PRIMARY KEY, v text); INSERT INTO shop.s VALUES (1, 'a');"
-	const publication = "CREATE PUBLICATION " + ownSlot + " FOR TABLE shop.s WITH (publish_via_partition_root = true);"
+	const publication = "CREATE PUBLICATION " + defaultName + " FOR TABLE shop.s WITH (publish_via_partition_root = true);"
 	const grants = "GRANT USAGE ON SCHEMA shop TO ROLE; GRANT SELECT ON shop.s TO ROLE;"
 	cdc := settings{"table": "shop.s", "mode": "cdc"}
+	d := newDB(t)
 	for _, c := range []struct {
 		name, sql, options, grants string
 		stream                     settings
@@ -51,17 +54,18 @@ func TestLeastPrivileges(t *testing.T) {
 		{"full", table, "", grants, settings{"table": "shop.s", "mode": "full"}, nil, ""},
 		{"watermark", table, "", grants, settings{"table": "shop.s", "mode": "watermark", "cursor_column": "id"}, nil, ""},
 		{"some columns", table, "", "GRANT USAGE ON SCHEMA shop TO ROLE; GRANT SELECT (id) ON shop.s TO ROLE;", settings{"table": "shop.s", "mode": "watermark", "cursor_column": "id", "columns": "id"}, nil, ""},
-		{"no publication", table, "REPLICATION", grants, cdc, []string{"create publication", "CREATE PUBLICATION \"" + ownSlot + "\" FOR TABLE ONLY \"shop\".\"s\""}, "stream s: publication"},
+		{"no publication", table, "REPLICATION", grants, cdc, []string{"create publication", "CREATE PUBLICATION \"" + defaultName + "\" FOR TABLE ONLY \"shop\".\"s\""}, "stream s: publication"},
 		{"no replication", table + publication, "", grants, cdc, []string{"REPLICATION"}, "role"},
 		{"no select", table + publication, "REPLICATION", "GRANT USAGE ON SCHEMA shop TO ROLE", cdc, []string{"permission denied for table s"}, "stream s"},
 		{"no usage", table + publication, "REPLICATION", "GRANT SELECT ON shop.s TO ROLE", cdc, []string{"permission denied for schema shop"}, "stream s"},
 		{"no select, watermark", table, "", "GRANT USAGE ON SCHEMA shop TO ROLE", settings{"table": "shop.s", "mode": "watermark", "cursor_column": "id"}, []string{"permission denied"}, "stream s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDB(t)
-			d.sql(c.sql)
+			d.t = t
+			d.sql("DROP SCHEMA IF EXISTS shop CASCADE; DROP PUBLICATION IF EXISTS " + defaultName + ";" + c.sql)
 			d.role(c.options, c.grants)
 			l := d.loader(c.stream)
+			defer d.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '" + d.slot() + "'")
 			if c.next == nil {
 				l.step()
 				if len(l.rows) != 1 {
@@ -86,6 +90,7 @@ func TestLeastPrivileges(t *testing.T) {
 
 // Tables whose changes would not tell which row they are of are refused before anything is published: that would break the application.
 func TestTablesThatCannotBeFollowed(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	for name, c := range map[string]struct {
 		sql    string
@@ -117,7 +122,7 @@ func TestTablesThatCannotBeFollowed(t *testing.T) {
 			if refusals(l.src.Check(t.Context())) == "" {
 				t.Error("Check finds nothing")
 			}
-			if n := d.sql("SELECT count(*) FROM pg_publication WHERE pubname = '" + ownSlot + "'"); n != "0" {
+			if n := d.sql("SELECT count(*) FROM pg_publication WHERE pubname = '" + defaultName + "'"); n != "0" {
 				t.Error("a publication was made")
 			}
 			if n := d.sql("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"); n != "0" {
@@ -129,6 +134,7 @@ func TestTablesThatCannotBeFollowed(t *testing.T) {
 
 // A server that keeps no log for this is told apart from a role that may not.
 func TestServerWithoutLogicalLog(t *testing.T) {
+	t.Parallel()
 	p := servicetest.OwnPostgres(t, "wal_level=replica", "max_slot_wal_keep_size=-1")
 	d := newDBOn(t, p)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY)")
@@ -148,6 +154,7 @@ func TestServerWithoutLogicalLog(t *testing.T) {
 
 // Whatever is wrong with the way to the server, no message holds what may be a secret.
 func TestConnectionFaults(t *testing.T) {
+	t.Parallel()
 	p := servicetest.Postgres(t)
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY)")
@@ -254,6 +261,7 @@ func TestSettings(t *testing.T) {
 }
 
 func TestDiscover(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql(`CREATE TABLE s (id int, b text, v numeric(5,2), PRIMARY KEY (b, id)); INSERT INTO s SELECT g, 'x', 1 FROM generate_series(1, 100) g; ANALYZE s; CREATE VIEW v AS SELECT b FROM s;
 		CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE nokey (at timestamp); CREATE TABLE hidden (x int)`)
@@ -272,6 +280,7 @@ public.v [{b text}] [] [full]  rows=0 bytes=false`)
 
 // A preview makes nothing on the server.
 func TestPreview(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, at timestamptz); INSERT INTO s SELECT g, now() FROM generate_series(1, 300) g")
 	for mode, columns := range map[string]int{"cdc": 8, "watermark": 2, "full": 2} {
@@ -292,8 +301,9 @@ func TestPreview(t *testing.T) {
 
 // Who may not see all rows cannot follow their changes, of which the server gives all.
 func TestRowSecurity(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
-	d.sql("CREATE TABLE s (id int PRIMARY KEY); INSERT INTO s SELECT g FROM generate_series(1, 10) g; ALTER TABLE s ENABLE ROW LEVEL SECURITY; CREATE POLICY half ON s USING (id > 5); CREATE PUBLICATION " + ownSlot + " FOR TABLE s")
+	d.sql("CREATE TABLE s (id int PRIMARY KEY); INSERT INTO s SELECT g FROM generate_series(1, 10) g; ALTER TABLE s ENABLE ROW LEVEL SECURITY; CREATE POLICY half ON s USING (id > 5); CREATE PUBLICATION " + defaultName + " FOR TABLE s")
 	d.role("REPLICATION", "GRANT SELECT ON s TO ROLE")
 	_, err := d.loader(settings{"table": "s", "mode": "cdc"}).next(t.Context())
 	isFault(t, "changes", err, fault.InvalidInput, "row-level security", "BYPASSRLS")
@@ -311,13 +321,14 @@ func TestSlotLag(t *testing.T) {
 		t.Errorf("Check: %s", bad)
 	}
 	bad := refusals(d.source(settings{"table": "s", "mode": "cdc", "slot_lag_bytes": "1000000"}).Check(t.Context()))
-	if !strings.Contains(bad, "stream s: slot: "+ownSlot+" keeps ") || !strings.Contains(bad, "pg_drop_replication_slot") {
+	if !strings.Contains(bad, "stream s: slot: "+d.slot()+" keeps ") || !strings.Contains(bad, "pg_drop_replication_slot") {
 		t.Errorf("Check: %s", bad)
 	}
 }
 
 // Slow statements end in time.
 func TestStatementTimeout(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE VIEW s AS SELECT pg_sleep(60)::text AS id")
 	l := &loader{t: t, src: d.sourceWith(settings{"statement_timeout": "200ms"}, settings{"table": "s", "mode": "full"})}

@@ -18,7 +18,6 @@ type chunk struct {
 
 // cutter cuts what is left of a table into chunks, as of a snapshot, so that a page holds as many as fit.
 type cutter struct {
-	c       *conn
 	t       *table
 	key     []column // nil: by blocks
 	whole   bool     // neither: the rest is one chunk
@@ -33,8 +32,9 @@ type cutter struct {
 	ended bool
 }
 
-// cut gives the next chunk; ok is false when the page is full or the table at its end. read is what was read of the page so far.
-func (k *cutter) cut(ctx context.Context, read progress) (chunk, bool, error) {
+// cut gives the next chunk; ok is false when the page is full or the table at its end. It asks over a connection that has the snapshot and is idle.
+// read is what was read of the page so far.
+func (k *cutter) cut(ctx context.Context, by *conn, read progress) (chunk, bool, error) {
 	if k.ended {
 		return chunk{}, false, nil
 	}
@@ -46,7 +46,7 @@ func (k *cutter) cut(ctx context.Context, read progress) (chunk, bool, error) {
 	var err error
 	switch {
 	case k.key != nil:
-		c, err = k.byKey(ctx, n)
+		c, err = k.byKey(ctx, by, n)
 	case k.whole:
 		c = chunk{last: true, estimate: int64(max(k.t.tuples, 0))}
 	default:
@@ -82,14 +82,14 @@ func (k *cutter) size(read progress) int64 {
 }
 
 // byKey finds the key that n rows are before.
-func (k *cutter) byKey(ctx context.Context, n int64) (chunk, error) {
+func (k *cutter) byKey(ctx context.Context, by *conn, n int64) (chunk, error) {
 	var from string
 	if k.next != nil {
 		from = beyond(k.key, ">=", k.next)
 	}
 	columns := list(names(k.key))
 	sql := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s OFFSET %d LIMIT 1", columns, k.t.from(), and(from, k.filter), columns, n)
-	results, err := k.c.PgConn().Exec(ctx, sql).ReadAll()
+	results, err := by.PgConn().Exec(ctx, sql).ReadAll()
 	if err != nil {
 		return chunk{}, failed("read the keys of", k.t.String(), err)
 	}

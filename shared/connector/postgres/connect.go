@@ -84,8 +84,38 @@ type conn struct {
 	version int // 150018
 }
 
-// connect opens a connection for statements.
+// connect gives a connection for statements: the one that was left over from the question before, if it still works.
 func (s *source) connect(ctx context.Context) (*conn, error) {
+	s.mu.Lock()
+	left := s.left
+	s.left = nil
+	s.mu.Unlock()
+	if left != nil {
+		ping, cancel := question(ctx)
+		defer cancel()
+		if left.Ping(ping) == nil {
+			return left, nil
+		}
+		left.close()
+	}
+	return s.dial(ctx)
+}
+
+// done keeps a connection for the next question, if it is in no transaction.
+func (s *source) done(c *conn) {
+	if c == nil {
+		return
+	}
+	s.mu.Lock()
+	if s.left == nil && !s.closed && !c.IsClosed() && c.PgConn().TxStatus() == 'I' {
+		s.left, c = c, nil
+	}
+	s.mu.Unlock()
+	c.close()
+}
+
+// dial opens a connection for statements.
+func (s *source) dial(ctx context.Context) (*conn, error) {
 	c, err := s.configuration(ctx)
 	if err != nil {
 		return nil, err

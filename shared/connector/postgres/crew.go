@@ -28,7 +28,6 @@ type crew struct {
 	dir      string // of the files
 	meter    *meter
 
-	cutting *conn // finds where chunks end
 	all     []*worker
 	done    chan outcome
 	idle    []*worker
@@ -38,10 +37,11 @@ type crew struct {
 
 // worker reads chunks, one after the other, into files of its own.
 type worker struct {
-	crew  *crew
-	c     *conn
-	spool *spool.Spool
-	sheet *sheet
+	crew     *crew
+	c        *conn
+	exporter bool // the snapshot is its own
+	spool    *spool.Spool
+	sheet    *sheet
 }
 
 // outcome is that of a chunk.
@@ -55,39 +55,48 @@ type outcome struct {
 // The locks come after the snapshot, and its files must be the same then as before it. The other way round there could be a deadlock that the server
 // does not see: a slot, which gives the snapshot, waits for open transactions to end, and one of those may wait for our lock to alter the table. All
 // locks come at once, and none is waited for long: whoever waits to alter the table lets those go on that have theirs, and lets no other one begin.
-func (w *crew) assemble(ctx context.Context, c *conn, before *table) (err error) {
+func (w *crew) assemble(ctx context.Context, c *conn, before *table) error {
 	n := w.st.parallel
 	if before.tuples >= 0 && int64(before.tuples) <= w.st.chunkRows {
 		n = 1
 	}
-	for range n {
-		one := &worker{crew: w}
-		w.all = append(w.all, one)
-		if one.c, err = w.source.connect(ctx); err != nil {
+	for len(w.all) < n {
+		c, err := w.source.dial(ctx)
+		if err != nil {
 			return err
 		}
+		w.all = append(w.all, &worker{crew: w, c: c})
 	}
-	if w.cutting, err = w.source.connect(ctx); err != nil {
-		return err
-	}
-	settings := "SET LOCAL lock_timeout = '5s'; "
-	if w.st.mode == modeCDC { // changes come of all rows: then all must be read, or none
-		settings += "SET LOCAL row_security = off; "
-	}
-	for _, one := range append([]*worker{{c: w.cutting}}, w.all...) {
-		if err := one.c.takeOver(ctx, w.snapshot, settings+before.touch()); err != nil {
+	for _, one := range w.all {
+		if err := one.takeOver(ctx, before); err != nil {
 			return failed("lock", before.String(), err)
 		}
 	}
 	ctx, cancel := question(ctx)
 	defer cancel()
-	w.t, err = w.source.same(ctx, c, w.st, before)
+	t, err := w.source.same(ctx, c, w.st, before)
+	w.t = t
+	return err
+}
+
+// takeOver begins a transaction that sees what the exported snapshot sees, and holds the table.
+func (o *worker) takeOver(ctx context.Context, t *table) error {
+	ctx, cancel := question(ctx)
+	defer cancel()
+	sql := ""
+	if !o.exporter {
+		sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT " + quote(o.crew.snapshot.name) + "; "
+	}
+	sql += "SET LOCAL lock_timeout = '5s'; "
+	if o.crew.st.mode == modeCDC { // changes come of all rows: then all must be read, or none
+		sql += "SET LOCAL row_security = off; "
+	}
+	_, err := o.c.PgConn().Exec(ctx, sql+t.touch()).ReadAll()
 	return err
 }
 
 // close ends the connections, and gives up files that were not completed.
 func (w *crew) close() {
-	w.cutting.close()
 	for _, one := range w.all {
 		one.c.close()
 		if one.spool != nil {
@@ -106,7 +115,7 @@ func (w *crew) read(ctx context.Context, cut *cutter) ([]connector.Part, error) 
 			w.await()
 			continue
 		}
-		c, ok, err := cut.cut(ctx, w.meter.total())
+		c, ok, err := cut.cut(ctx, w.idle[len(w.idle)-1].c, w.meter.total())
 		switch {
 		case err != nil:
 			w.failure = err
@@ -184,14 +193,6 @@ func (o *worker) begin() error {
 	o.spool = spool.New(dir, w.t.String())
 	o.sheet = newSheet(o.spool, names(w.columns), w.t.decoders(w.columns), w.st.mode == modeCDC)
 	return nil
-}
-
-// takeOver begins a transaction that sees what an exported snapshot sees, and runs some more statements.
-func (c *conn) takeOver(ctx context.Context, snapshot exported, more string) error {
-	ctx, cancel := question(ctx)
-	defer cancel()
-	_, err := c.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT "+quote(snapshot.name)+"; "+more).ReadAll()
-	return err
 }
 
 // read copies a chunk.

@@ -19,7 +19,7 @@ func (s *source) Discover(ctx context.Context) ([]connector.Discovered, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer s.done(c)
 	ctx, cancel := question(ctx)
 	defer cancel()
 	rows, err := c.Query(ctx, `SELECT n.nspname::text, c.relname::text, greatest(c.reltuples, 0)::bigint, CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) ELSE 0 END,
@@ -89,7 +89,7 @@ func (s *source) Preview(ctx context.Context, r connector.Request) (connector.Pa
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer c.close()
+	defer s.done(c)
 	t, err := s.lock(ctx, c, st)
 	if err != nil {
 		return connector.Page{}, err

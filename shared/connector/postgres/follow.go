@@ -46,7 +46,7 @@ func (f *follower) open(ctx context.Context) (err error) {
 	if f.repl, err = s.connectReplication(ctx); err != nil {
 		return err
 	}
-	if f.t, err = s.describeAlone(ctx, f.c, f.st); err != nil {
+	if f.t, err = s.describe(ctx, f.c, f.st); err != nil {
 		return err
 	}
 	if _, f.now, err = s.subject(ctx, f.c, f.repl, f.st, f.t, f.cur); err != nil {
@@ -129,7 +129,7 @@ func (s *source) nextChanges(ctx context.Context, st stream, cur *cursor, r conn
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer c.close()
+	defer s.done(c)
 	f, err := s.follow(ctx, c, st, cur)
 	if err != nil {
 		return connector.Page{}, err

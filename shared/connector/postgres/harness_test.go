@@ -46,6 +46,9 @@ func (d *db) sql(statements string) string {
 	return d.server.SQL(d.t, d.name, statements)
 }
 
+// slot is the name of the slot of a stream.
+func (d *db) slot() string { return "slot_of_" + d.name }
+
 // trySQL runs a statement that may fail.
 func (d *db) trySQL(statement string) (rows int64, err error) {
 	c, err := pgx.Connect(context.Background(), d.server.URL(d.name))
@@ -79,9 +82,13 @@ func (d *db) sourceWith(more, stream settings) *source {
 	d.t.Helper()
 	all := settings{"url": "env:URL"}
 	maps.Copy(all, more)
+	if stream = maps.Clone(stream); stream["mode"] == "cdc" && stream["slot"] == "" {
+		stream["slot"] = d.slot() // names of slots are the server's, not the database's
+	}
 	src, err := New(d.t.Context(), connector.Config{Pipeline: "p", Name: "pg", At: "pipeline.yaml:1:1", Settings: all.of(), Streams: map[string]connector.Settings{"s": stream.of()},
 		Secret: func(context.Context, string) (string, error) { return d.url, nil }})
 	must(d.t, err)
+	d.t.Cleanup(func() { src.Close() })
 	if d.tries > 0 {
 		src.(*source).tries = d.tries
 	}
@@ -235,6 +242,7 @@ func (d *db) all(table string, more settings) []row {
 	s := settings{"table": table, "mode": "full"}
 	maps.Copy(s, more)
 	l := d.loader(s)
+	defer l.src.Close()
 	for l.step() {
 		var c cursor
 		must(d.t, decode(l.seen.Cursor, &c))

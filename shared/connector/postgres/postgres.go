@@ -3,12 +3,13 @@
 // Mode cdc reads the rows that a table has, and from there on every change, from a replication slot of the stream's own. Mode watermark asks
 // again and again for the rows whose cursor column is beyond the greatest value so far. Mode full reads the whole table every time.
 //
-// A source keeps nothing between calls: each opens its connections and closes them, and where it goes on is in the position alone. The server
+// A source remembers nothing from call to call but a connection: where it goes on is in the position alone. The server
 // is told that it may forget changes only when the position behind them is in the table's own commit.
 package postgres
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/lakestep/lakestep/shared/connector"
@@ -23,6 +24,10 @@ type source struct {
 	patience time.Duration // with somebody else who uses a slot
 	slotTime time.Duration // to create a slot
 	tries    uint          // to connect
+
+	mu     sync.Mutex
+	left   *conn // over from the last question
+	closed bool
 }
 
 var (
@@ -44,8 +49,15 @@ func New(_ context.Context, cfg connector.Config) (connector.Source, error) {
 	return s, nil
 }
 
-// Close has nothing to free.
-func (s *source) Close() error { return nil }
+// Close ends the connection that may be left over.
+func (s *source) Close() error {
+	s.mu.Lock()
+	left := s.left
+	s.left, s.closed = nil, true
+	s.mu.Unlock()
+	left.close()
+	return nil
+}
 
 func (s *source) stream(name string) (stream, error) {
 	st, ok := s.streams[name]
@@ -94,7 +106,7 @@ func (s *source) Pending(ctx context.Context, streamName string, seen connector.
 	if err != nil {
 		return connector.Backlog{}, err
 	}
-	defer c.close()
+	defer s.done(c)
 	switch {
 	case st.mode == modeWatermark:
 		return s.pendingByMark(ctx, c, st, cur)
@@ -118,6 +130,6 @@ func (s *source) Acknowledge(ctx context.Context, streamName string, committed c
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer s.done(c)
 	return s.advance(ctx, c, st, cur.LSN)
 }

@@ -113,7 +113,7 @@ func (p *publication) hasKey(st stream, t *table) error {
 func (s *source) publish(ctx context.Context, c *conn, st stream) error {
 	ctx, cancel := question(ctx)
 	defer cancel()
-	t, err := s.describeAlone(ctx, c, st)
+	t, err := s.describe(ctx, c, st)
 	if err != nil {
 		return err
 	}
@@ -134,14 +134,6 @@ func (s *source) publish(ctx context.Context, c *conn, st stream) error {
 			WithHint("have the owner of %s, who needs CREATE on the database, run: %s", t, createPublication(st, t))
 	}
 	return failed("create publication", st.publication, err)
-}
-
-// describeAlone reads the catalog outside of a transaction.
-func (s *source) describeAlone(ctx context.Context, c *conn, st stream) (*table, error) {
-	if _, err := s.kindOf(ctx, c, st); err != nil {
-		return nil, err
-	}
-	return s.describe(ctx, c, st)
 }
 
 func createPublication(st stream, t *table) string {

@@ -24,10 +24,11 @@ func begun(t testing.TB, d *db) *loader {
 	return l
 }
 
-const ownSlot = "lakestep_p_pg_s"
+// defaultName is what the publication of the tests' stream is called, and its slot, if it had no other.
+const defaultName = "lakestep_p_pg_s"
 
 func (d *db) confirmed() string {
-	return d.sql("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" + ownSlot + "' AND database = current_database()")
+	return d.sql("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" + d.slot() + "' AND database = current_database()")
 }
 
 func (l *loader) cursor() (c cursor) {
@@ -38,6 +39,7 @@ func (l *loader) cursor() (c cursor) {
 
 // The server may forget changes when the position behind them is committed, not when they are read; and once more at the next page, if the word got lost.
 func TestAcknowledge(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	l := begun(t, d)
 	before := d.confirmed()
@@ -70,23 +72,25 @@ func TestAcknowledge(t *testing.T) {
 
 // A position whose changes may be gone stops the stream, and says how to go on.
 func TestPositionLost(t *testing.T) {
+	t.Parallel()
+	d := newDB(t)
 	for _, c := range []struct {
 		name string
 		do   func(d *db, l *loader)
 		word string
 	}{
-		{"slot dropped", func(d *db, l *loader) { d.sql("SELECT pg_drop_replication_slot('" + ownSlot + "')") }, "no such slot"},
+		{"slot dropped", func(d *db, l *loader) { d.sql("SELECT pg_drop_replication_slot('" + d.slot() + "')") }, "no such slot"},
 		{"slot ahead", func(d *db, l *loader) {
 			d.sql("INSERT INTO s VALUES (5, 'e')")
-			d.sql("SELECT pg_replication_slot_advance('" + ownSlot + "', pg_current_wal_lsn())")
+			d.sql("SELECT pg_replication_slot_advance('" + d.slot() + "', pg_current_wal_lsn())")
 		}, "somebody else read from it"},
 		{"table anew", func(d *db, l *loader) {
-			d.sql("DROP TABLE s; CREATE TABLE s (id int PRIMARY KEY); ALTER PUBLICATION " + ownSlot + " ADD TABLE s")
+			d.sql("DROP TABLE s; CREATE TABLE s (id int PRIMARY KEY); ALTER PUBLICATION " + defaultName + " ADD TABLE s")
 		}, "dropped and made anew"},
 		{"publication anew", func(d *db, l *loader) {
-			d.sql("DROP PUBLICATION " + ownSlot + "; CREATE PUBLICATION " + ownSlot + " FOR TABLE s")
+			d.sql("DROP PUBLICATION " + defaultName + "; CREATE PUBLICATION " + defaultName + " FOR TABLE s")
 		}, "publication"},
-		{"publication gone", func(d *db, l *loader) { d.sql("DROP PUBLICATION " + ownSlot) }, "no publication"},
+		{"publication gone", func(d *db, l *loader) { d.sql("DROP PUBLICATION " + defaultName) }, "no publication"},
 		{"another cluster", func(d *db, l *loader) {
 			l.seen.Cursor = []byte(strings.Replace(string(l.seen.Cursor), `"system":"`, `"system":"1`, 1))
 		}, "another database cluster"},
@@ -98,7 +102,7 @@ func TestPositionLost(t *testing.T) {
 		}, "set back"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDB(t)
+			d.sql("DROP TABLE IF EXISTS s; DROP PUBLICATION IF EXISTS " + defaultName + "; SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '" + d.slot() + "'")
 			l := begun(t, d)
 			c.do(d, l)
 			_, err := l.next(t.Context())
@@ -111,6 +115,7 @@ func TestPositionLost(t *testing.T) {
 
 // What is in the way but not lost.
 func TestSlotsOfOthers(t *testing.T) {
+	t.Parallel()
 	t.Run("physical", func(t *testing.T) {
 		d := newDB(t)
 		d.sql("CREATE TABLE s (id int PRIMARY KEY); SELECT pg_create_physical_replication_slot('phys_" + d.name + "')")
@@ -122,7 +127,7 @@ func TestSlotsOfOthers(t *testing.T) {
 		d, other := newDB(t), newDB(t)
 		begun(t, other)
 		d.sql("CREATE TABLE s (id int PRIMARY KEY)")
-		_, err := d.loader(settings{"table": "s", "mode": "cdc"}).next(t.Context())
+		_, err := d.loader(settings{"table": "s", "mode": "cdc", "slot": other.slot()}).next(t.Context())
 		isFault(t, "Next", err, fault.InvalidInput, "another database", "name another slot")
 	})
 	t.Run("in use", func(t *testing.T) {
@@ -161,6 +166,7 @@ func TestSlotsOfOthers(t *testing.T) {
 
 // The server gives a slot up that keeps too much of its log; a full refresh begins anew.
 func TestSlotGivenUp(t *testing.T) {
+	t.Parallel()
 	p := servicetest.OwnPostgres(t, "max_slot_wal_keep_size=1MB", "max_wal_size=32MB")
 	d := newDBOn(t, p)
 	l := begun(t, d)
@@ -195,6 +201,7 @@ func TestSlotGivenUp(t *testing.T) {
 
 // A transaction that is open keeps a slot from beginning, and may itself wait for the table. Neither may wait for the other.
 func TestOpenTransactions(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, v text); INSERT INTO s SELECT g, 'x' FROM generate_series(1, 10) g; CREATE TABLE other (x int)")
 	c, err := pgx.Connect(t.Context(), d.url)

@@ -26,7 +26,7 @@ func (s *source) nextOfSnapshot(ctx context.Context, st stream, cur *cursor, r c
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer c.close()
+	defer s.done(c)
 	if c.version < 140000 {
 		return connector.Page{}, fault.New(fault.InvalidInput, "read changes of", s.object(st), "the server is of version %d", c.version/10000).
 			WithHint("mode cdc needs PostgreSQL 14 or later; mode watermark and full work with older ones (%s)", st.at)
@@ -46,7 +46,7 @@ func (s *source) nextOfSnapshot(ctx context.Context, st stream, cur *cursor, r c
 		return connector.Page{}, err
 	}
 	defer closeReplication(repl)
-	t, err := s.describeAlone(ctx, c, st)
+	t, err := s.measure(ctx, c, st)
 	if err != nil {
 		return connector.Page{}, err
 	}
@@ -159,22 +159,21 @@ func (s *source) nextOfLoad(ctx context.Context, st stream, cur *cursor, r conne
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer c.close()
-	t, err := s.describeAlone(ctx, c, st)
+	defer s.done(c)
+	t, err := s.measure(ctx, c, st)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	exporter, err := s.connect(ctx)
+	exporter, err := s.dial(ctx)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer exporter.close()
-	snap, err := exporter.export(ctx)
-	if err != nil {
+	w := &crew{source: s, st: st, dir: r.Dir}
+	w.all = []*worker{{crew: w, c: exporter, exporter: true}}
+	defer w.close()
+	if w.snapshot, err = exporter.export(ctx); err != nil {
 		return connector.Page{}, failed("read", t.String(), err)
 	}
-	w := &crew{source: s, st: st, snapshot: snap, dir: r.Dir}
-	defer w.close()
 	if err := w.assemble(ctx, c, t); err != nil {
 		return connector.Page{}, err
 	}
@@ -221,7 +220,7 @@ func (w *crew) page(ctx context.Context, next *cursor, r connector.Request) (con
 // cutter goes on where a snapshot stands.
 func (w *crew) cutter(at *snapshot, limit connector.Limit) (*cutter, error) {
 	t := w.t
-	k := &cutter{c: w.cutting, t: t, filter: w.filter, rows: w.st.chunkRows, limit: limit, next: at.Next, block: at.Block}
+	k := &cutter{t: t, filter: w.filter, rows: w.st.chunkRows, limit: limit, next: at.Next, block: at.Block}
 	if at.Rows > 0 {
 		k.width = max(at.Bytes/at.Rows, 1)
 	} else if t.tuples > 0 {
@@ -279,7 +278,7 @@ func (at *snapshot) advance(cut *cutter, read progress, snap exported, changes b
 func (s *source) pendingRows(ctx context.Context, c *conn, st stream, cur *cursor) (connector.Backlog, error) {
 	ctx, cancel := question(ctx)
 	defer cancel()
-	t, err := s.describeAlone(ctx, c, st)
+	t, err := s.measure(ctx, c, st)
 	if err != nil {
 		return connector.Backlog{}, err
 	}

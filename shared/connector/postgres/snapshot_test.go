@@ -30,6 +30,7 @@ var snapshotTables = map[string]string{
 
 // Whatever the pieces and pages are, each row comes once; also when every page is read twice before it counts.
 func TestSnapshotPieces(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	for name, create := range snapshotTables {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +67,7 @@ func TestSnapshotPieces(t *testing.T) {
 						t.Fatalf("a row %s", r)
 					}
 				}
+				l.src.Close()
 				d.sql("SELECT pg_drop_replication_slot('" + own + "')")
 			}
 		})
@@ -74,6 +76,7 @@ func TestSnapshotPieces(t *testing.T) {
 
 // A table without a key is read by blocks: when it was rewritten meanwhile, they are others, and all are read again.
 func TestBlocksAreOthers(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int, v text); INSERT INTO s SELECT g, repeat('v', 1000) FROM generate_series(1, 100) g; ALTER TABLE s REPLICA IDENTITY FULL; ANALYZE s")
 	l := d.loader(settings{"table": "s", "mode": "cdc", "chunk_rows": "10"})
@@ -90,6 +93,7 @@ func TestBlocksAreOthers(t *testing.T) {
 
 // A full load: each run all rows; the position tells which load it is, and how far it has come.
 func TestFullLoads(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, v text); CREATE VIEW v AS SELECT * FROM s; CREATE MATERIALIZED VIEW m AS SELECT * FROM s")
 	l := d.loader(settings{"table": "s", "mode": "full", "chunk_rows": "5"})
@@ -129,6 +133,7 @@ func TestFullLoads(t *testing.T) {
 
 // A publication may leave rows and columns out; what is read first leaves them out as well.
 func TestPublicationOfParts(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	if d.server.Version < 15 {
 		t.Skip("SKIPPED: publications of columns and rows need PostgreSQL 15")
@@ -157,6 +162,7 @@ func TestPublicationOfParts(t *testing.T) {
 
 // Some columns of a table.
 func TestColumns(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int PRIMARY KEY, a text, b text, c text); INSERT INTO s VALUES (1, 'a', 'b', 'c')")
 	l := d.loader(settings{"table": "s", "mode": "cdc", "columns": "b,id"})

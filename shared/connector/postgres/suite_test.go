@@ -173,7 +173,7 @@ func (s *suiteTable) bulk(t testing.TB, n int) {
 func (s *suiteTable) rig(t *testing.T, stream settings) connectortest.Rig {
 	return connectortest.Rig{
 		Open:   func(context.Context) (connector.Source, error) { return s.source(stream), nil },
-		Stream: "s", Limit: connector.Limit{Rows: 5}, Secrets: []string{"first-secret"},
+		Stream: "s", Limit: connector.Limit{Rows: 8}, Secrets: []string{"first-secret"},
 		Append: s.append, Bulk: s.bulk,
 		SchemaChange: func(t testing.TB, n int) ([]string, string) {
 			s.sql("ALTER TABLE " + s.table + " ADD COLUMN more text")
@@ -207,7 +207,6 @@ func (s *suiteTable) rig(t *testing.T, stream settings) connectortest.Rig {
 
 // The first rows of a stream of changes.
 func TestSuiteSnapshot(t *testing.T) {
-	t.Parallel()
 	o := newSuiteOrigin(t)
 	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
 		s := o.newTable(t)
@@ -245,7 +244,6 @@ func (s started) Pending(ctx context.Context, stream string, seen connector.Posi
 
 // The changes of a stream.
 func TestSuiteChanges(t *testing.T) {
-	t.Parallel()
 	o := newSuiteOrigin(t)
 	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
 		s := o.newTable(t)
@@ -261,7 +259,6 @@ func TestSuiteChanges(t *testing.T) {
 }
 
 func TestSuiteWatermark(t *testing.T) {
-	t.Parallel()
 	o := newSuiteOrigin(t)
 	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
 		s := o.newTable(t)

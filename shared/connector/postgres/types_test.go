@@ -78,6 +78,7 @@ const typesOfOurOwn = `CREATE TYPE mood AS ENUM ('very sad', 'ok'); CREATE TYPE 
 
 // Every type comes out as it must, and the same from the snapshot as from the changes.
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	columns, inserts := "id int PRIMARY KEY", ""
 	id := 0
@@ -154,6 +155,7 @@ func checkTyped(t *testing.T, how string, rows []row) {
 
 // Databases in other encodings come as UTF-8; of one without an encoding, what is no text stands beside.
 func TestEncodings(t *testing.T) {
+	t.Parallel()
 	p := servicetest.Postgres(t)
 	for encoding, want := range map[string]string{"LATIN1": "id=1 naïve=é€", "SQL_ASCII": `id=1 v__v_text=a\xe9`} {
 		name := "encoding_" + strings.ToLower(encoding)

@@ -138,6 +138,7 @@ func TestArrayElements(t *testing.T) {
 
 // Keys are in the order that the server has them in, where an order is known.
 func TestOrders(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	for typ, values := range map[string]string{
 		"int": "SELECT (random() * 2000 - 1000)::int", "bigint": "SELECT (random() * 1e18 - 5e17)::bigint", "uuid": "SELECT gen_random_uuid()", "date": "SELECT date '2024-01-01' + (random() * 4000)::int - 2000",
@@ -148,7 +149,7 @@ func TestOrders(t *testing.T) {
 		src := d.source(settings{"table": "s", "mode": "full"})
 		c, err := src.connect(t.Context())
 		must(t, err)
-		tab, err := src.describeAlone(t.Context(), c, src.streams["s"])
+		tab, err := src.describe(t.Context(), c, src.streams["s"])
 		must(t, err)
 		results, err := c.PgConn().Exec(t.Context(), "SELECT k FROM public.s ORDER BY k").ReadAll()
 		must(t, err)

@@ -99,7 +99,7 @@ func (s *source) nextByMark(ctx context.Context, st stream, cur *cursor, r conne
 	if err != nil {
 		return connector.Page{}, err
 	}
-	defer c.close()
+	defer s.done(c)
 	t, err := s.lock(ctx, c, st)
 	if err != nil {
 		return connector.Page{}, err
@@ -322,7 +322,7 @@ func (b *byMark) again(ctx context.Context, w connector.Window, to *copied) (*co
 
 // pendingByMark looks whether there are rows beyond a position.
 func (s *source) pendingByMark(ctx context.Context, c *conn, st stream, cur *cursor) (connector.Backlog, error) {
-	t, err := s.describeAlone(ctx, c, st)
+	t, err := s.measure(ctx, c, st)
 	if err != nil {
 		return connector.Backlog{}, err
 	}

@@ -69,6 +69,7 @@ func (b *table1) expect(what, want string) {
 }
 
 func TestWatermark(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql(`CREATE TABLE s (id int, at timestamptz, v text); INSERT INTO s VALUES (1, '2024-01-01'), (2, '2024-01-02'), (3, '2024-01-02'), (4, '2024-01-02'), (5, '2024-01-03'), (6, NULL), (7, 'infinity')`)
 	b := byWatermark(d, nil)
@@ -94,6 +95,7 @@ func TestWatermark(t *testing.T) {
 }
 
 func TestWatermarkLag(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql(`CREATE TABLE s (id int, at timestamp); INSERT INTO s SELECT g, timestamp '2024-01-01' + g * interval '1 hour' FROM generate_series(1, 10) g`)
 	b := byWatermark(d, settings{"lag": "2h30m"})
@@ -114,6 +116,7 @@ func TestWatermarkLag(t *testing.T) {
 }
 
 func TestWatermarkBounds(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql(`CREATE TABLE s (id int, at date); INSERT INTO s SELECT g, date '2024-01-01' + g FROM generate_series(0, 9) g`)
 	b := byWatermark(d, settings{"initial_value": "2024-01-03", "end_value": "2024-01-06"})
@@ -139,6 +142,7 @@ func TestWatermarkBounds(t *testing.T) {
 
 // Every type that can be a cursor column, page by page.
 func TestWatermarkTypes(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	for i, c := range []struct{ typ, values string }{
 		{"int2", "(1, 1), (2, 5), (3, 7)"}, {"int4", "(1, 1), (2, 5), (3, 7)"}, {"int8", "(1, -1), (2, 5), (3, 9223372036854775807)"},
@@ -185,6 +189,7 @@ func TestWatermarkTypes(t *testing.T) {
 
 // A limit in bytes: the first portion tells how wide rows are.
 func TestWatermarkBytes(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql("CREATE TABLE s (id int, at int, v text); INSERT INTO s SELECT g, g, repeat('x', 1000) FROM generate_series(1, 5000) g")
 	b := byWatermark(d, nil)
@@ -200,6 +205,7 @@ func TestWatermarkBytes(t *testing.T) {
 
 // Views and tables without rights beyond SELECT can be read, and Check counts what never will be.
 func TestWatermarkView(t *testing.T) {
+	t.Parallel()
 	d := newDB(t)
 	d.sql(`CREATE TABLE x (id int, at timestamptz); INSERT INTO x VALUES (1, '2024-01-01'), (2, NULL), (3, 'infinity'); CREATE VIEW s AS SELECT * FROM x;
 		CREATE ROLE only_` + d.name + ` LOGIN PASSWORD 'p'; GRANT SELECT ON s TO only_` + d.name)

@@ -129,6 +129,7 @@ var workloads = []struct {
 // While a table is read for the first time and its changes are, applications write, and runs die at any moment. In the end the lake has what the
 // table has, row for row.
 func TestWorkload(t *testing.T) {
+	t.Parallel()
 	for i, load := range workloads {
 		t.Run(load.name, func(t *testing.T) {
 			t.Parallel()
@@ -136,13 +137,13 @@ func TestWorkload(t *testing.T) {
 			d.sql(load.table + "; ALTER DATABASE " + d.name + " SET logical_decoding_work_mem = '64kB'")
 			w := newWriter(t, d, uint64(i))
 			w.insert(t.Context(), 120)
-			load.stream["table"], load.stream["mode"], load.stream["slot"] = "public.w", "cdc", "slot_"+d.name
+			load.stream["table"], load.stream["mode"] = "public.w", "cdc"
 			l := d.loader(load.stream)
 			l.limit = connector.Limit{Rows: 40}
 			ctx, stop := context.WithCancel(t.Context())
 			var over sync.WaitGroup
-			w.cut = 50
-			transactions := 100
+			w.cut = 40
+			transactions := 80
 			if long() {
 				transactions = 2000
 			}
