@@ -31,6 +31,7 @@ type changes struct {
 	rows   int64
 	bytes  int64
 	pulse  func() error // gives the server a sign of life
+	seen   uint32       // the last transaction of which it is known that others see it
 
 	old, now []field // of the change at hand
 }
@@ -166,6 +167,9 @@ func (c *changes) turnTo(ctx context.Context, rel relation) (err error) {
 // row takes an insert, update or delete.
 func (c *changes) row(ctx context.Context, kind byte, r *reader) error {
 	s := c.shape
+	if s == nil && c.spool == nil { // of a search: what the table looks like came with a large transaction, of which nothing was left
+		return errFound
+	}
 	if s == nil || c.tx == nil {
 		return fault.New(fault.Internal, "read changes of", c.t.String(), "a change came before its table or transaction")
 	}
@@ -212,7 +216,9 @@ func (c *changes) update(ctx context.Context, s *shape, oldKind byte, old, now [
 		return err
 	}
 	if s.sheet != nil {
-		c.current(ctx, s, now)
+		if err := c.current(ctx, s, now); err != nil {
+			return err
+		}
 	}
 	return c.write(opInsert, now)
 }
@@ -241,7 +247,7 @@ func (c *changes) stale(tuple []field) bool {
 	if len(c.reached) == 0 || c.shape == nil || c.shape.parts == nil || tuple == nil {
 		return false
 	}
-	key, ok := values(tuple, c.shape.parts)
+	key, ok := textsOf(tuple, c.shape.parts)
 	if !ok {
 		return false
 	}

@@ -23,7 +23,7 @@ type copied struct {
 const reportEach = 4096
 
 func (c *copied) report() {
-	c.meter.add(c.rows-c.told.rows, c.bytes-c.told.bytes, "", 0)
+	c.meter.add(c.rows-c.told.rows, c.bytes-c.told.bytes, string(c.last), 0)
 	c.told = progress{c.rows, c.bytes}
 }
 

@@ -102,6 +102,8 @@ func (st stream) readCursor(p connector.Position) (*cursor, error) {
 	case c.Mode != st.mode:
 		return nil, fault.New(fault.InvalidInput, "read the position of", st.name, "it is of mode %s, the stream is of mode %s", c.Mode, st.mode).
 			WithHint("give the stream its mode back, or load it into another table (%s)", st.at)
+	case st.mode != modeWatermark && c.Snapshot == nil:
+		return nil, fault.New(fault.Internal, "read the position of", st.name, "it does not tell how far the first rows were read")
 	}
 	return &c, nil
 }

@@ -51,7 +51,7 @@ const (
 func newStream(cfg connector.Config, name string, s connector.Settings) (stream, error) {
 	st := stream{
 		name: name, at: s["table"].At, mode: s.Text("mode", ""), columns: s.List("columns"), key: s.List("primary_key"),
-		slotLag: s.Int("slot_lag_bytes", defaultSlotLag), parallel: int(s.Int("parallel", defaultParallel)), chunkRows: s.Int("chunk_rows", defaultChunkRows),
+		slotLag: s.Int("slot_lag_bytes", defaultSlotLag), parallel: max(int(s.Int("parallel", defaultParallel)), 1), chunkRows: max(s.Int("chunk_rows", defaultChunkRows), 1),
 		cursorColumn: s.Text("cursor_column", ""), lag: s.Duration("lag", 0),
 		hasInitial: s.Has("initial_value"), initialValue: s.Text("initial_value", ""), hasEnd: s.Has("end_value"), endValue: s.Text("end_value", ""),
 	}

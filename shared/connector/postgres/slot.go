@@ -142,8 +142,8 @@ func (s *source) busy(st stream, sl *slot, op string, err error) error {
 func pause(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return fault.New(fault.Unavailable, "wait for", "slot", "%w", ctx.Err())
-	case <-time.After(50 * time.Millisecond):
+		return fault.New(fault.Unavailable, "wait for", "the server", "%w", ctx.Err())
+	case <-time.After(20 * time.Millisecond):
 		return nil
 	}
 }
