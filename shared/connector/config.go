@@ -22,19 +22,42 @@ type Config struct {
 
 	// Secret gives the value of a reference such as env:NAME. Values are not kept longer than a connection needs them.
 	Secret func(ctx context.Context, ref string) (string, error)
+	// Forget drops what is kept of a reference's value, so that Secret asks its store anew. nil: nothing is kept.
+	Forget func(ref string)
 }
 
 // Credential is the value of a key of the source that is text or a reference to a secret; "" when the key is not set.
 func (c Config) Credential(ctx context.Context, key string) (string, error) {
 	text := c.Settings.Text(key, "")
-	scheme, _, _ := strings.Cut(text, ":")
-	if !slices.Contains([]string{secret.Env, secret.SecretsManager, secret.KeyVault}, scheme) {
+	if !isReference(text) {
 		return text, nil
 	}
 	if c.Secret == nil {
 		return "", fault.New(fault.Internal, "read", key+" of "+c.Name, "nobody resolves references here")
 	}
 	return c.Secret(ctx, text)
+}
+
+// Renewed is for credentials that a server refused, by key: what is kept of them is dropped. It tells whether there are others by now, or none
+// can be told for the moment: then the fault is worth another try, which reads them anew. Else they are as the pipeline's owner wants them.
+func (c Config) Renewed(ctx context.Context, refused map[string]string) bool {
+	for key := range refused {
+		if ref := c.Settings.Text(key, ""); isReference(ref) && c.Forget != nil {
+			c.Forget(ref)
+		}
+	}
+	for key, value := range refused {
+		now, err := c.Credential(ctx, key)
+		if err == nil && isReference(c.Settings.Text(key, "")) && now != value || fault.KindOf(err).Retryable() {
+			return true
+		}
+	}
+	return false
+}
+
+func isReference(text string) bool {
+	scheme, _, ok := strings.Cut(text, ":")
+	return ok && slices.Contains([]string{secret.Env, secret.SecretsManager, secret.KeyVault}, scheme)
 }
 
 // Settings are the keys of a source or stream.

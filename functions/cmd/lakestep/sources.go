@@ -26,7 +26,7 @@ import (
 // openSource is the registry of connectors.
 func openSource(ctx context.Context, p *pipeline.Pipeline, src pipeline.Source) (connector.Source, error) {
 	cfg := src.Config(p.Name)
-	cfg.Secret = revealSecret
+	cfg.Secret, cfg.Forget = revealSecret, func(ref string) { secrets().Forget(ref) }
 	switch src.Connector {
 	case "files":
 		return openFiles(ctx, cfg)

@@ -22,10 +22,13 @@ import (
 // origin is a list of rows, and what is wrong with the source that reads it.
 type origin struct {
 	wrong string
+	vault *connectortest.Vault
+	cfg   connector.Config
 
 	mu      sync.Mutex
 	rows    []entry
 	state   string // "", slow, broken, refused
+	word    string // that lets sources in
 	at      int    // what a source remembers that should not
 	hoard   [][]byte
 	columns []string
@@ -56,8 +59,15 @@ func (o *origin) set(state string) {
 
 func (o *origin) pass(ctx context.Context) error {
 	o.mu.Lock()
-	state := o.state
+	state, word := o.state, o.word
 	o.mu.Unlock()
+	if said, err := o.cfg.Credential(ctx, "password"); err != nil || said != word {
+		kind := fault.InvalidInput
+		if o.wrong != "keeps" && o.cfg.Renewed(ctx, map[string]string{"password": said}) {
+			kind = fault.Unavailable
+		}
+		return fault.New(kind, "read", "rows", "access denied").WithHint("renew the password")
+	}
 	switch {
 	case state == "slow" && o.wrong == "deaf":
 		time.Sleep(8 * time.Second)
@@ -208,7 +218,9 @@ func (s *source) Preview(ctx context.Context, r connector.Request) (connector.Pa
 
 func rig(wrong string) func(t *testing.T) connectortest.Rig {
 	return func(t *testing.T) connectortest.Rig {
-		o := &origin{wrong: wrong}
+		o := &origin{wrong: wrong, word: "hunter2", vault: connectortest.NewVault(map[string]string{"env:PASSWORD": "hunter2"})}
+		o.cfg.Settings = connector.Settings{"password": {Text: "env:PASSWORD"}}
+		o.vault.Serve(&o.cfg)
 		return connectortest.Rig{
 			Open:   func(context.Context) (connector.Source, error) { return &source{o}, nil },
 			Stream: "s", Limit: connector.Limit{Rows: 5}, Secrets: []string{"hunter2"},
@@ -229,6 +241,12 @@ func rig(wrong string) func(t *testing.T) connectortest.Rig {
 			Slow:       func(testing.TB) func() { return o.shut("slow") },
 			Break:      func(testing.TB) func() { return o.shut("broken") },
 			ExpireAuth: func(testing.TB) func() { return o.shut("refused") },
+			Rotate: func(testing.TB) {
+				o.vault.Put("env:PASSWORD", "hunter3")
+				o.mu.Lock()
+				defer o.mu.Unlock()
+				o.word = "hunter3"
+			},
 		}
 	}
 }
@@ -263,6 +281,7 @@ func TestMistakesAreFound(t *testing.T) {
 		{"broken is invalid", "unavailable", "a fault of kind InvalidInput, want [Unavailable Throttled]"},
 		{"all is well", "unavailable", "all is well, Check says"},
 		{"tells", "expired credentials", "the message holds secret 0 of the rig"},
+		{"keeps", "rotated credentials", "a fault of kind InvalidInput, want [Unavailable]"},
 		{"leaks", "close", "goroutines more"},
 		{"hoards", "many rows", "the heap grew by"},
 		{"window moves", "window", "the page of a window moves the position"},

@@ -49,6 +49,8 @@ type Rig struct {
 	Break func(t testing.TB) (restore func())
 	// ExpireAuth makes the credentials worthless that sources have, or open with from now on.
 	ExpireAuth func(t testing.TB) (renew func())
+	// Rotate makes the credentials worthless that sources have, and puts others where they look (a Vault).
+	Rotate func(t testing.TB)
 }
 
 // Run tests the source of a rig. fresh makes a rig with an empty origin of its own for each test.
@@ -79,6 +81,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Rig) {
 		{"slow", func(r Rig) bool { return r.Slow != nil }, slow},
 		{"unavailable", func(r Rig) bool { return r.Break != nil }, unavailable},
 		{"expired credentials", func(r Rig) bool { return r.ExpireAuth != nil }, expired},
+		{"rotated credentials", func(r Rig) bool { return r.Rotate != nil }, rotated},
 		{"many rows", func(r Rig) bool { return r.Bulk != nil }, manyRows},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -171,6 +171,31 @@ func expired(l *loader) {
 	l.holds(ids)
 }
 
+// Credentials that were kept and are refused now are worth one more try, which reads them anew: nobody waits until they are too old to be kept.
+func rotated(l *loader) {
+	ids := l.rig.Append(l.t, few)
+	src := l.open()
+	l.stepOf(src)
+	l.rig.Rotate(l.t)
+	failed := 0
+	for i, s := range []connector.Source{src, nil, nil} {
+		what := []string{"Next after a rotation", "Next of a new source after a rotation", "the repetition"}[i]
+		page, err := l.refused(s)
+		switch {
+		case err != nil && failed > 0:
+			l.t.Fatalf("%s: the credentials are refused again: %v", what, err)
+		case err != nil:
+			failed++
+			l.fails(what, err, fault.Unavailable)
+		case s != nil && !page.Empty():
+			l.commit(page)
+		}
+	}
+	src.Close() // its session may be over
+	l.drain()
+	l.holds(ids)
+}
+
 // What sources leave running adds up from one to the next.
 func closes(l *loader) {
 	l.rig.Append(l.t, few)

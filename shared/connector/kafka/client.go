@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
@@ -87,13 +89,13 @@ func (s *source) tls(system bool) (*tls.Config, error) {
 func (s *source) sasl() (sasl.Mechanism, error) {
 	name := s.cfg.Settings.Text("sasl.mechanism", "PLAIN")
 	scrams := func(ctx context.Context) (scram.Auth, error) {
-		user, password, err := s.user(ctx)
+		user, password, err := s.user.credentials(ctx)
 		return scram.Auth{User: user, Pass: password}, err
 	}
 	switch name {
 	case "PLAIN":
 		return plain.Plain(func(ctx context.Context) (plain.Auth, error) {
-			user, password, err := s.user(ctx)
+			user, password, err := s.user.credentials(ctx)
 			return plain.Auth{User: user, Pass: password}, err
 		}), nil
 	case "SCRAM-SHA-256":
@@ -105,9 +107,25 @@ func (s *source) sasl() (sasl.Mechanism, error) {
 		WithHint("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (%s)", s.cfg.Settings["sasl.mechanism"].At)
 }
 
-func (s *source) user(ctx context.Context) (name, password string, err error) {
-	if name, err = s.cfg.Credential(ctx, "sasl.username"); err == nil {
-		password, err = s.cfg.Credential(ctx, "sasl.password")
+// user is a name and a password that may change where they are kept.
+type user struct {
+	cfg            connector.Config
+	name, password string // the keys
+	first          atomic.Pointer[map[string]string]
+}
+
+func (u *user) credentials(ctx context.Context) (name, password string, err error) {
+	if name, err = u.cfg.Credential(ctx, u.name); err == nil {
+		password, err = u.cfg.Credential(ctx, u.password)
+	}
+	if err == nil {
+		u.first.CompareAndSwap(nil, &map[string]string{u.name: name, u.password: password})
 	}
 	return name, password, err
+}
+
+// renewed is for when they were refused: it tells whether others than the first that were given are there by now.
+func (u *user) renewed(ctx context.Context) bool {
+	first := u.first.Load()
+	return first != nil && u.cfg.Renewed(ctx, *first)
 }

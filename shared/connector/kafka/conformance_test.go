@@ -108,7 +108,7 @@ func TestConformance(t *testing.T) {
 		if name := filepath.Base(t.Name()); name == "unavailable" || name == "slow" {
 			return troubled(t, name == "slow")
 		}
-		if name := filepath.Base(t.Name()); name == "everything_once" || name == "expired_credentials" {
+		if name := filepath.Base(t.Name()); name == "everything_once" || name == "expired_credentials" || name == "rotated_credentials" {
 			return scramRig(t)
 		}
 		l := newLab(t, true)
@@ -126,11 +126,16 @@ func scramRig(t *testing.T) connectortest.Rig {
 	r.setPassword(t, "scram-secret")
 	cfg := secured(t, l, r.name, "SASL_SSL", "SCRAM-SHA-512", servicetest.Kafka(t).SASLTLS, "sasl.username="+r.user)
 	cfg.Streams["s"]["value_format"] = connector.Setting{Text: "avro"}
-	cfg.Secret = func(context.Context, string) (string, error) { return "scram-secret", nil }
+	vault := connectortest.NewVault(map[string]string{"env:KAFKA_PASSWORD": "scram-secret"})
+	vault.Serve(&cfg)
 	rig := r.rig(func(ctx context.Context) (connector.Source, error) { return New(ctx, cfg) })
 	rig.ExpireAuth = func(t testing.TB) func() {
 		r.setPassword(t, "another-secret")
 		return func() { r.setPassword(t, "scram-secret") }
+	}
+	rig.Rotate = func(t testing.TB) {
+		r.setPassword(t, "another-secret")
+		vault.Put("env:KAFKA_PASSWORD", "another-secret")
 	}
 	return rig
 }

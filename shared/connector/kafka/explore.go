@@ -41,7 +41,7 @@ func (s *source) Discover(ctx context.Context) (out []connector.Discovered, err 
 		return err
 	})
 	if err != nil {
-		return nil, s.failed("list topics of", s.cfg.Name, err)
+		return nil, s.failed(ctx, "list topics of", s.cfg.Name, err)
 	}
 	for _, t := range topics {
 		d := connector.Discovered{Name: t.name, Items: len(t.partitions)}
@@ -143,7 +143,7 @@ func (s *source) reach(ctx context.Context) error {
 	if err == nil {
 		err = client.Ping(ctx)
 	}
-	return s.failed("reach", strings.Join(s.brokers, ", "), err)
+	return s.failed(ctx, "reach", strings.Join(s.brokers, ", "), err)
 }
 
 // checkTopic looks at a stream's topic, and reads the first message that there is, if any.
@@ -159,7 +159,7 @@ func (s *source) checkTopic(ctx context.Context, st stream) []connector.Finding 
 		return append(out, found(read, err))
 	}
 	err = f.taste(ctx)
-	return append(out, found(read, s.failed("read topic", st.topic, err)))
+	return append(out, found(read, s.failed(ctx, "read topic", st.topic, err)))
 }
 
 // checkGroup asks for something that needs the same privilege as a commit, and does nothing: a sign of life of a member that there is not.
@@ -181,7 +181,7 @@ func (s *source) checkGroup(ctx context.Context) connector.Finding {
 		}
 		return nil // what there is to say of a member is of no interest
 	})
-	return found(what, s.failed("commit offsets to group", s.group, err))
+	return found(what, s.failed(ctx, "commit offsets to group", s.group, err))
 }
 
 func (s *source) checkSubject(ctx context.Context, st stream) connector.Finding {

@@ -16,7 +16,7 @@ import (
 )
 
 // failed turns an error of the client or a broker into a fault.
-func (s *source) failed(op, object string, err error) error {
+func (s *source) failed(ctx context.Context, op, object string, err error) error {
 	var f *fault.Fault
 	switch {
 	case err == nil:
@@ -39,6 +39,9 @@ func (s *source) failed(op, object string, err error) error {
 	case is(context.Canceled, context.DeadlineExceeded):
 		return with(fault.Unavailable, "repeat it")
 	case is(kerr.SaslAuthenticationFailed), strings.Contains(err.Error(), "SASL_AUTHENTICATION_FAILED"):
+		if s.user.renewed(ctx) {
+			return with(fault.Unavailable, "the user or the password were renewed meanwhile: the step is repeated with the new ones")
+		}
 		return with(fault.InvalidInput, "the brokers refuse the user or the password: %s; and see that sasl.mechanism is the one that they know the user by", s.declared("sasl.username", "sasl.password"))
 	case is(kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState):
 		return with(fault.InvalidInput, "check security.protocol and sasl.mechanism (%s)", s.cfg.At)

@@ -104,7 +104,7 @@ func (f *fetcher) run(ctx context.Context, out chan<- chunk) error {
 			select {
 			case out <- c:
 			case <-ctx.Done():
-				return f.failed(ctx.Err())
+				return f.failed(ctx, ctx.Err())
 			}
 		}
 		if trouble != nil {
@@ -121,7 +121,9 @@ func (f *fetcher) run(ctx context.Context, out chan<- chunk) error {
 	}
 }
 
-func (f *fetcher) failed(err error) error { return f.s.failed("read topic", f.st.topic, err) }
+func (f *fetcher) failed(ctx context.Context, err error) error {
+	return f.s.failed(ctx, "read topic", f.st.topic, err)
+}
 
 // stalled says that messages that must be there do not come.
 func (f *fetcher) stalled(p part, idle time.Duration, trouble error) error {
@@ -134,11 +136,11 @@ func (f *fetcher) stalled(p part, idle time.Duration, trouble error) error {
 
 // recover looks again who has the partitions, and whether what is to be read is still there.
 func (f *fetcher) recover(ctx context.Context, trouble error, try int) error {
-	if as := f.failed(trouble); !fault.KindOf(as).Retryable() || ctx.Err() != nil {
+	if as := f.failed(ctx, trouble); !fault.KindOf(as).Retryable() || ctx.Err() != nil {
 		return as
 	}
 	if pause(ctx, try) != nil {
-		return f.failed(ctx.Err())
+		return f.failed(ctx, ctx.Err())
 	}
 	sp := &span{topic: f.topic}
 	for i := range f.parts {

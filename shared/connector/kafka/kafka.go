@@ -25,8 +25,9 @@ type source struct {
 	cfg       connector.Config
 	brokers   []string
 	group     string
-	latest    bool // where a topic begins that was never read
-	committed bool // open and aborted transactions are not read
+	latest    bool  // where a topic begins that was never read
+	committed bool  // open and aborted transactions are not read
+	user      *user // whom the brokers know
 	registry  *message.Registry
 	streams   map[string]stream
 
@@ -55,7 +56,7 @@ const (
 func New(_ context.Context, cfg connector.Config) (connector.Source, error) {
 	set := cfg.Settings
 	s := &source{cfg: cfg, brokers: set.List("bootstrap_servers"), group: set.Text("group.id", defaultGroup), latest: set.Text("auto.offset.reset", "earliest") == "latest",
-		committed: set.Text("isolation.level", "read_committed") == "read_committed", streams: map[string]stream{}, told: map[string]*position{}}
+		committed: set.Text("isolation.level", "read_committed") == "read_committed", user: &user{cfg: cfg, name: "sasl.username", password: "sasl.password"}, streams: map[string]stream{}, told: map[string]*position{}}
 	if len(s.brokers) == 0 {
 		return nil, fault.New(fault.InvalidInput, "open source", cfg.Name, "no bootstrap_servers").WithHint("name the brokers: bootstrap_servers: [host:9092] (%s)", cfg.At)
 	}
@@ -78,7 +79,8 @@ func (s *source) openRegistry() error {
 		transport.TLSClientConfig = tls
 		o := message.RegistryOptions{URLs: urls, Client: &http.Client{Transport: transport, Timeout: registryTimeout}, Secret: s.declared("schema_registry_username", "schema_registry_password")}
 		if set.Has("schema_registry_username") || set.Has("schema_registry_password") {
-			o.User = s.registryUser
+			user := &user{cfg: s.cfg, name: "schema_registry_username", password: "schema_registry_password"}
+			o.User, o.Renewed = user.credentials, user.renewed
 		}
 		s.registry = message.NewRegistry(o)
 		return nil
@@ -94,13 +96,6 @@ func (s *source) openRegistry() error {
 
 // registryTimeout bounds one request to the schema registry.
 const registryTimeout = 15 * time.Second
-
-func (s *source) registryUser(ctx context.Context) (name, password string, err error) {
-	if name, err = s.cfg.Credential(ctx, "schema_registry_username"); err == nil {
-		password, err = s.cfg.Credential(ctx, "schema_registry_password")
-	}
-	return name, password, err
-}
 
 // declared says where credentials come from: their keys, references and places, never their values.
 func (s *source) declared(keys ...string) string {

@@ -111,7 +111,7 @@ func (s *source) page(ctx context.Context, st stream, r connector.Request, sp *s
 		err = ctx.Err()
 	}
 	if err != nil {
-		return page, s.failed("read topic", st.topic, err)
+		return page, s.failed(ctx, "read topic", st.topic, err)
 	}
 	if err := t.rows.Finish(&page); err != nil {
 		return connector.Page{}, err

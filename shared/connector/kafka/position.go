@@ -110,7 +110,7 @@ func (s *source) begin(ctx context.Context, st stream, seen *position, fresh boo
 	if isUnknownTopic(err) {
 		return nil, s.noTopic(st, seen != nil, err)
 	}
-	return sp, s.failed("read topic", st.topic, err)
+	return sp, s.failed(ctx, "read topic", st.topic, err)
 }
 
 func (s *source) look(ctx context.Context, st stream, seen *position, fresh bool) (*span, error) {

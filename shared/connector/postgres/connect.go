@@ -122,7 +122,7 @@ func (s *source) dial(ctx context.Context) (*conn, error) {
 	}
 	raw, err := patiently(ctx, s.tries, func() (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, c) })
 	if err != nil {
-		return nil, unreachable(s.cfg.Name, err)
+		return nil, s.unreachable(ctx, c, err)
 	}
 	out := &conn{Conn: raw}
 	if err := out.prepare(ctx, s.timeout); err != nil {
@@ -181,7 +181,7 @@ func (s *source) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 	c.RuntimeParams["replication"] = "database"
 	raw, err := patiently(ctx, s.tries, func() (*pgconn.PgConn, error) { return pgconn.ConnectConfig(ctx, &c.Config) })
 	if err != nil {
-		return nil, unreachable(s.cfg.Name, err)
+		return nil, s.unreachable(ctx, c, err)
 	}
 	ctx, cancel := question(ctx)
 	defer cancel()
@@ -198,7 +198,7 @@ func patiently[T any](ctx context.Context, tries uint, try func() (T, error)) (T
 	policy.InitialInterval, policy.MaxInterval = 200*time.Millisecond, 2*time.Second
 	return backoff.Retry(ctx, func() (T, error) {
 		v, err := try()
-		if err != nil && !fault.KindOf(unreachable("", err)).Retryable() {
+		if err != nil && !fault.KindOf(refusal("", err)).Retryable() {
 			return v, backoff.Permanent(err)
 		}
 		return v, err

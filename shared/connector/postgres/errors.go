@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakestep/lakestep/shared/fault"
@@ -67,9 +68,28 @@ func judge(pg *pgconn.PgError) (fault.Kind, string) {
 	return fault.InvalidInput, "the server refuses to read this: try the table or view in psql"
 }
 
-// unreachable makes a fault of an error in connecting. The driver's own text quotes the address and the user, which may be secrets: it is left
+// unreachable makes a fault of an error in connecting. Credentials that were refused are read anew: if they were renewed, the step's repetition gets in.
+func (s *source) unreachable(ctx context.Context, c *pgx.ConnConfig, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, invalidAuthorization) {
+		used := map[string]string{"username": c.User, "password": c.Password}
+		if s.cfg.Settings.Has("url") {
+			used = map[string]string{"url": c.ConnString()}
+		}
+		if s.cfg.Renewed(ctx, used) {
+			return fault.New(fault.Unavailable, "connect to", s.cfg.Name, "the server lets this user not in any more (%s)", pg.Code).
+				WithHint("the credentials were renewed meanwhile: the step is repeated with the new ones")
+		}
+	}
+	return refusal(s.cfg.Name, err)
+}
+
+// invalidAuthorization is how the codes begin that say so.
+const invalidAuthorization = "28"
+
+// refusal makes a fault of an error in connecting. The driver's own text quotes the address and the user, which may be secrets: it is left
 // out, and only what kind of error it was is told.
-func unreachable(source string, err error) error {
+func refusal(source string, err error) error {
 	var f *fault.Fault
 	if errors.As(err, &f) {
 		return err
@@ -85,7 +105,7 @@ func unreachable(source string, err error) error {
 		return refused(fault.Unavailable, "check host, port and sslmode, and whether the server lets this machine in", "%s", cause(err))
 	}
 	switch {
-	case strings.HasPrefix(pg.Code, "28"): // invalid authorization
+	case strings.HasPrefix(pg.Code, invalidAuthorization):
 		return refused(fault.InvalidInput, "check username, password and pg_hba.conf: for mode cdc that needs a line for this user with the database itself, and the role LOGIN and REPLICATION",
 			"the server lets this user not in (%s)", pg.Code)
 	case pg.Code == "3D000":

@@ -15,8 +15,9 @@ func TestConformance(t *testing.T) {
 	connectortest.Run(t, func(t *testing.T) connectortest.Rig {
 		o := newOrigin(t)
 		o.sql(t, "CREATE TABLE ORDERS (ID INTEGER, NAME VARCHAR, CHANGED_AT TIMESTAMP_NTZ)")
-		a := &appender{origin: o}
+		a, vault := &appender{origin: o}, connectortest.NewVault(secrets)
 		cfg := o.config(map[string]connector.Settings{"orders": options("table", "orders", "mode", "watermark", "cursor_column", "changed_at")})
+		vault.Serve(&cfg)
 		return connectortest.Rig{
 			Open:   func(context.Context) (connector.Source, error) { return hasty(cfg) },
 			Memory: 400 << 20, // fakesnow sends a page in one piece, within the answer; TestMemory has chunks as Snowflake makes them
@@ -28,6 +29,12 @@ func TestConformance(t *testing.T) {
 			Slow:         func(testing.TB) func() { return o.shut(hangs) },
 			Break:        func(testing.TB) func() { return o.shut(broken) },
 			ExpireAuth:   func(testing.TB) func() { return o.shut(refuses) },
+			Rotate: func(testing.TB) {
+				vault.Put("env:SNOWFLAKE_PASSWORD", "another-secret")
+				o.mu.Lock()
+				defer o.mu.Unlock()
+				o.password = "another-secret"
+			},
 		}
 	})
 }

@@ -192,8 +192,14 @@ func or(text, otherwise string) string {
 	return text
 }
 
-// refused is a fault of a login. The driver's error may quote what was sent, so the secrets are cut out of it.
-func (s *source) refused(ctx context.Context, n *note, err error, secrets []string) error {
+// refused is a fault of a login with these credentials. The driver's error may quote what was sent, so the secrets are cut out of it.
+func (s *source) refused(ctx context.Context, n *note, err error, used map[string]string) error {
+	var secrets []string
+	for _, key := range credentials[s.set.authenticator] {
+		if v := used[key]; v != "" && key != "username" {
+			secrets = append(secrets, v)
+		}
+	}
 	op, object := "log in to", "account "+s.set.account
 	var se *gosnowflake.SnowflakeError
 	switch {
@@ -207,6 +213,8 @@ func (s *source) refused(ctx context.Context, n *note, err error, secrets []stri
 		return fault.New(fault.InvalidInput, op, object, "%s", without(secrets, said(se))).WithHint("see docs/sources-snowflake.md (%s)", s.cfg.At)
 	case se.Number >= 300000 && se.Number < firstLogin:
 		return fault.New(fault.Unavailable, op, object, "%s", without(secrets, said(se))).WithHint("the step is repeated")
+	case se.Number != errRole && se.Number != errNetworkPolicy && s.cfg.Renewed(ctx, used):
+		return fault.New(fault.Unavailable, op, object, "%s", without(secrets, said(se))).WithHint("the credentials were renewed meanwhile: the step is repeated with the new ones")
 	}
 	return fault.New(fault.InvalidInput, op, object, "%s", without(secrets, said(se))).WithHint("%s", s.loginHint(se.Number))
 }

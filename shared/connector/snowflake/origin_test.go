@@ -103,6 +103,7 @@ type gate struct {
 	state atomic.Int32
 
 	mu       sync.Mutex
+	password string           // that lets in; "": any
 	logins   []map[string]any // what was sent, of each
 	queries  []string
 	tags     []string // of the queries
@@ -125,7 +126,7 @@ func newGate(t testing.TB, address string) *gate {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		body = g.look(r.URL.Path, body)
-		if g.stop(w, r) {
+		if g.stop(w, r, body) {
 			return
 		}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -162,7 +163,14 @@ func (g *gate) look(path string, body []byte) []byte {
 }
 
 // stop answers a request when the gate is shut.
-func (g *gate) stop(w http.ResponseWriter, r *http.Request) bool {
+func (g *gate) stop(w http.ResponseWriter, r *http.Request, body []byte) bool {
+	g.mu.Lock()
+	password := g.password
+	g.mu.Unlock()
+	if r.URL.Path == "/session/v1/login-request" && password != "" && !bytes.Contains(body, []byte(`"PASSWORD":"`+password+`"`)) {
+		io.WriteString(w, `{"success":false,"code":"390100","message":"Incorrect username or password was specified.","data":{}}`)
+		return true
+	}
 	switch g.state.Load() {
 	case hangs:
 		if r.URL.Path == "/queries/v1/query-request" {

@@ -32,20 +32,20 @@ func (d dialer) Driver() driver.Driver { return gosnowflake.SnowflakeDriver{} }
 
 // Connect logs in.
 func (d dialer) Connect(ctx context.Context) (driver.Conn, error) {
-	cfg, secrets, err := d.login(ctx)
+	cfg, used, err := d.login(ctx)
 	if err != nil {
 		return nil, err
 	}
 	n := noteOf(ctx)
 	c, err := gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, cfg).Connect(ctx)
 	if err != nil {
-		return nil, d.refused(ctx, n, err, secrets)
+		return nil, d.refused(ctx, n, err, used)
 	}
 	return c, nil
 }
 
-// login is what the driver needs to know, and the secrets in it.
-func (d dialer) login(ctx context.Context) (gosnowflake.Config, []string, error) {
+// login is what the driver needs to know, and the credentials in it, by key.
+func (d dialer) login(ctx context.Context) (gosnowflake.Config, map[string]string, error) {
 	s := d.set
 	cfg := gosnowflake.Config{ //nolint:staticcheck // some of it is to be named otherwise in a later version
 		Account: s.account, Host: s.host, Port: s.port, Protocol: s.protocol, Warehouse: s.warehouse, Role: s.role,
@@ -55,15 +55,12 @@ func (d dialer) login(ctx context.Context) (gosnowflake.Config, []string, error)
 		LoginTimeout: d.patience.login, ClientTimeout: totalTimeout, MaxRetryCount: d.retries, Transporter: wire{d.base, d.after},
 	}
 	values := map[string]string{}
-	var secrets []string
 	for _, key := range credentials[s.authenticator] {
 		v, err := d.cfg.Credential(ctx, key)
 		if err != nil {
 			return cfg, nil, err
 		}
-		if values[key] = v; v != "" && key != "username" {
-			secrets = append(secrets, v)
-		}
+		values[key] = v
 	}
 	cfg.User = values["username"]
 	var err error
@@ -76,7 +73,7 @@ func (d dialer) login(ctx context.Context) (gosnowflake.Config, []string, error)
 	case byOAuth:
 		cfg.Authenticator, cfg.Token = gosnowflake.AuthTypeOAuth, values["token"]
 	}
-	return cfg, secrets, err
+	return cfg, values, err
 }
 
 func (d dialer) key(text, passphrase string) (*rsa.PrivateKey, error) {

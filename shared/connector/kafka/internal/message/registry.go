@@ -29,11 +29,12 @@ type Registry struct {
 
 // RegistryOptions say where a registry is.
 type RegistryOptions struct {
-	URLs   []string                                                 // of one registry; the next is asked when one is not there
-	Client *http.Client                                             // with a timeout
-	User   func(context.Context) (name, password string, err error) // nil: nobody in particular
-	Secret string                                                   // where the user and the password are declared, for hints
-	Sleep  func(ctx context.Context, d time.Duration) (woken error) // nil: by the clock
+	URLs    []string                                                 // of one registry; the next is asked when one is not there
+	Client  *http.Client                                             // with a timeout
+	User    func(context.Context) (name, password string, err error) // nil: nobody in particular
+	Renewed func(context.Context) bool                               // when they were refused: whether there are others by now; nil: never
+	Secret  string                                                   // where the user and the password are declared, for hints
+	Sleep   func(ctx context.Context, d time.Duration) (woken error) // nil: by the clock
 }
 
 // Schema is a schema as the registry has it.
@@ -215,7 +216,7 @@ func (r *Registry) try(ctx context.Context, base, path string, into any) (wait t
 		}
 		return 0, nil
 	}
-	return retryAfter(answer.Header.Get("Retry-After")), r.refusal(answer.StatusCode, body, where, path)
+	return retryAfter(answer.Header.Get("Retry-After")), r.refusal(ctx, answer.StatusCode, body, where, path)
 }
 
 // withoutURL drops what http.Client puts around an error: the URL, which may hold a password.
@@ -228,7 +229,7 @@ func withoutURL(err error) error {
 }
 
 // refusal turns an answer that is not OK into an error.
-func (r *Registry) refusal(status int, body []byte, where, path string) error {
+func (r *Registry) refusal(ctx context.Context, status int, body []byte, where, path string) error {
 	var said struct {
 		Code    int    `json:"error_code"`
 		Message string `json:"message"`
@@ -242,6 +243,8 @@ func (r *Registry) refusal(status int, body []byte, where, path string) error {
 		return errUnknown
 	case status == http.StatusNotFound:
 		return what(fault.InvalidInput).WithHint("this is no schema registry: check schema_registry_url")
+	case (status == http.StatusUnauthorized || status == http.StatusForbidden) && r.o.Renewed != nil && r.o.Renewed(ctx):
+		return what(fault.Unavailable).WithHint("the user or the password were renewed meanwhile; the step is repeated with the new ones")
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return what(fault.InvalidInput).WithHint("check the user and the password: %s", r.o.Secret)
 	case status == http.StatusTooManyRequests:

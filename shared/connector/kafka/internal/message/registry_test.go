@@ -127,6 +127,12 @@ func TestRegistryUser(t *testing.T) {
 	client.o.User = func(context.Context) (string, string, error) { return "u", "p", nil }
 	_, err := client.byID(t.Context(), 1)
 	must(t, err)
+	password := "old"
+	client.o.User = func(context.Context) (string, string, error) { return "u", password, nil }
+	client.o.Renewed = func(context.Context) bool { old := password; password = "p"; return old != password }
+	r.schemas[3] = Schema{Text: `"string"`}
+	_, err = client.byID(t.Context(), 3) // it is read anew, at once
+	must(t, err)
 	client.o.User = func(context.Context) (string, string, error) {
 		return "", "", fault.New(fault.InvalidInput, "get secret", "env:X", "it is not set")
 	}
