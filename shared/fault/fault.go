@@ -69,9 +69,18 @@ func (f *Fault) Error() string {
 // Unwrap gives the cause.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// New makes a Fault whose cause is the formatted message (with %w a wrapped error).
+// New makes a Fault whose cause is the formatted message (with %w a wrapped error). A passed deadline or a call that was given up is nobody's
+// bug: what would be Internal for that is Unavailable.
 func New(kind Kind, op, object, format string, args ...any) *Fault {
-	return &Fault{Kind: kind, Op: op, Object: object, Err: fmt.Errorf(format, args...)}
+	f := &Fault{Kind: kind, Op: op, Object: object, Err: fmt.Errorf(format, args...)}
+	if kind == Internal && givenUp(f.Err) {
+		f.Kind = Unavailable
+	}
+	return f
+}
+
+func givenUp(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // WithHint gives the same fault with a hint.
@@ -91,7 +100,7 @@ func KindOf(err error) Kind {
 	if errors.As(err, &f) {
 		return f.Kind
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if givenUp(err) {
 		return Unavailable
 	}
 	return Internal

@@ -23,6 +23,10 @@ func TestKindAndHintAreFoundInAChain(t *testing.T) {
 		{outer, fault.Unavailable, "wait"}, // the outermost kind, the first hint
 		{fmt.Errorf("wrapped: %w", outer), fault.Unavailable, "wait"},
 		{context.DeadlineExceeded, fault.Unavailable, ""},
+		{fault.New(fault.Internal, "write", "data files", "%w", context.DeadlineExceeded), fault.Unavailable, ""},
+		{fault.New(fault.Internal, "write", "data files", "row 7: %w", fmt.Errorf("scan: %w", context.Canceled)), fault.Unavailable, ""},
+		{fault.New(fault.Internal, "write", "data files", "%v", context.Canceled), fault.Internal, ""},
+		{fault.New(fault.InvalidInput, "open", "engine", "%w", context.Canceled), fault.InvalidInput, ""},
 		{errors.Join(errors.New("a"), inner), fault.Throttled, "wait"},
 	} {
 		if k, h := fault.KindOf(c.err), fault.HintOf(c.err); k != c.kind || h != c.hint {
