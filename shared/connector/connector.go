@@ -156,7 +156,8 @@ type Discovered struct {
 	Name    string             `json:"name"` // as the source knows it
 	Columns []DiscoveredColumn `json:"columns,omitempty"`
 	Key     []string           `json:"key,omitempty"`    // columns that identify a row
-	Items   int                `json:"items,omitempty"`  // files, of a source of such
+	Items   int                `json:"items,omitempty"`  // what it is made of: files of a pattern, partitions of a topic
+	Unit    string             `json:"unit,omitempty"`   // what Items counts, "files"; "": the source counts nothing
 	Rows    int64              `json:"rows,omitempty"`   // about
 	Bytes   int64              `json:"bytes,omitempty"`  // about
 	Modes   []string           `json:"modes,omitempty"`  // how it can be read, best first

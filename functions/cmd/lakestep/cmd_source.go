@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/document"
 	"github.com/lakestep/lakestep/shared/engine"
@@ -72,7 +73,7 @@ func (g *globals) explore(ctx context.Context, dir string, args []string, do fun
 }
 
 func exploreOne(ctx context.Context, p *pipeline.Pipeline, src pipeline.Source, do func(pipeline.Source, connector.Explorer) error) error {
-	opened, err := openSource(ctx, p, src)
+	opened, err := compose.OpenSource(ctx, p, src)
 	if err != nil {
 		return err
 	}
@@ -106,17 +107,28 @@ func (g *globals) sourceLs(ctx context.Context, s streams, dir string, args []st
 	}
 	for _, l := range out {
 		fmt.Fprintf(s.out, "%s (%s)\n", l.Source, l.Connector)
-		w := newTable(s, "name", "columns", "key", ">rows", ">size", "can be read by", "stream")
+		w := newTable(s, "name", "columns", "key", ">items", ">rows", ">size", "can be read by", "stream")
 		for _, d := range l.Streams {
 			bytes := ""
 			if d.Bytes > 0 {
 				bytes = size(d.Bytes)
 			}
-			w.AppendRow(table.Row{d.Name, shorten(columnList(d.Columns)), strings.Join(d.Key, ", "), blankZero(d.Rows), bytes, strings.Join(d.Modes, ", "), d.Stream})
+			w.AppendRow(table.Row{d.Name, shorten(columnList(d.Columns)), strings.Join(d.Key, ", "), itemsOf(d), blankZero(d.Rows), bytes, strings.Join(d.Modes, ", "), d.Stream})
 		}
 		w.Render()
 	}
 	return nil
+}
+
+// itemsOf is what a stream is made of: "12 files".
+func itemsOf(d connector.Discovered) string {
+	switch {
+	case d.Unit == "":
+		return ""
+	case d.Items == 1:
+		return "1 " + strings.TrimSuffix(d.Unit, "s")
+	}
+	return count(int64(d.Items)) + " " + d.Unit
 }
 
 func columnList(columns []connector.DiscoveredColumn) string {

@@ -49,6 +49,9 @@ func discovered(l *loader, e connector.Explorer) {
 	if d.Name == "" || !slices.ContainsFunc(d.Columns, func(c connector.DiscoveredColumn) bool { return strings.EqualFold(c.Name, l.rig.ID) }) {
 		l.t.Errorf("Discover gives the stream no name, or not the column %s: %+v", l.rig.ID, d)
 	}
+	if (d.Items > 0) != (d.Unit != "") {
+		l.t.Errorf("Discover tells of %d items of the unit %q", d.Items, d.Unit)
+	}
 	for _, c := range d.Columns {
 		if c.Type == "" {
 			l.t.Errorf("Discover gives column %s no type", c.Name)

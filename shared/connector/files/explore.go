@@ -61,7 +61,7 @@ func (s *Source) Discover(ctx context.Context) ([]connector.Discovered, error) {
 		if err != nil {
 			return nil, err
 		}
-		d := connector.Discovered{Name: st.pattern.String(), Items: g.files, Bytes: g.bytes, Modes: []string{st.format}, Stream: st.name}
+		d := connector.Discovered{Name: st.pattern.String(), Items: g.files, Unit: unit, Bytes: g.bytes, Modes: []string{st.format}, Stream: st.name}
 		if g.files > 0 {
 			sample, err := s.sampleOf(ctx, st, g.newest, columnsSample)
 			if err != nil {
@@ -77,6 +77,9 @@ func (s *Source) Discover(ctx context.Context) ([]connector.Discovered, error) {
 	others, err := s.others(ctx)
 	return append(out, others...), err
 }
+
+// unit is what streams are made of here.
+const unit = "files"
 
 // Bounds of what Discover looks at beside the streams.
 const (
@@ -111,7 +114,7 @@ func (s *Source) others(ctx context.Context) ([]connector.Discovered, error) {
 	}
 	var out []connector.Discovered
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		out = append(out, connector.Discovered{Name: name, Items: groups[name].files, Bytes: groups[name].bytes, Modes: []string{modes[name]}})
+		out = append(out, connector.Discovered{Name: name, Items: groups[name].files, Unit: unit, Bytes: groups[name].bytes, Modes: []string{modes[name]}})
 	}
 	return out, nil
 }

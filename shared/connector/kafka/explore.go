@@ -44,7 +44,7 @@ func (s *source) Discover(ctx context.Context) (out []connector.Discovered, err 
 		return nil, s.failed(ctx, "list topics of", s.cfg.Name, err)
 	}
 	for _, t := range topics {
-		d := connector.Discovered{Name: t.name, Items: len(t.partitions)}
+		d := connector.Discovered{Name: t.name, Items: len(t.partitions), Unit: "partitions"}
 		for id, end := range ends[t.name] {
 			d.Rows += max(0, end-starts[t.name][id])
 		}

@@ -139,8 +139,8 @@ func TestExplore(t *testing.T) {
 	for _, d := range all {
 		found[d.Name] = d
 	}
-	equal(t, "avro", fmt.Sprintf("%+v", found[topic]), fmt.Sprintf("{Name:%s Columns:[{Name:id Type:long} {Name:name Type:string} {Name:paid Type:timestamp}] Key:[] Items:3 Rows:30 Bytes:0 Modes:[avro] Stream:s}", topic))
-	equal(t, "text", fmt.Sprintf("%+v", found[plain]), fmt.Sprintf("{Name:%s Columns:[{Name:value Type:string}] Key:[] Items:2 Rows:0 Bytes:0 Modes:[text] Stream:plain}", plain))
+	equal(t, "avro", fmt.Sprintf("%+v", found[topic]), fmt.Sprintf("{Name:%s Columns:[{Name:id Type:long} {Name:name Type:string} {Name:paid Type:timestamp}] Key:[] Items:3 Unit:partitions Rows:30 Bytes:0 Modes:[avro] Stream:s}", topic))
+	equal(t, "text", fmt.Sprintf("%+v", found[plain]), fmt.Sprintf("{Name:%s Columns:[{Name:value Type:string}] Key:[] Items:2 Unit:partitions Rows:0 Bytes:0 Modes:[text] Stream:plain}", plain))
 	if _, ok := found["__consumer_offsets"]; ok {
 		t.Error("an internal topic")
 	}
