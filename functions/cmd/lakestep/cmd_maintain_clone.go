@@ -3,18 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/maintenance"
-	"github.com/lakestep/lakestep/shared/store"
 )
 
 func cloneCommand(g *globals, io func() streams, dir *string) *cobra.Command {
@@ -28,7 +25,7 @@ func cloneCommand(g *globals, io func() streams, dir *string) *cobra.Command {
 		Example: "  lakestep table clone --shallow silver.cleaned_orders /data/try/orders\n  lakestep table clone --shallow silver.cleaned_orders /data/try/orders --version 12",
 		RunE: func(c *cobra.Command, args []string) error {
 			if !shallow {
-				return fault.New(fault.InvalidInput, "clone", displayed(args[0]), "only shallow clones are made").WithHint("say --shallow; for a copy of the data, copy the folder while nobody writes")
+				return fault.New(fault.InvalidInput, "clone", compose.Displayed(args[0]), "only shallow clones are made").WithHint("say --shallow; for a copy of the data, copy the folder while nobody writes")
 			}
 			return cloneTable(c.Context(), g, io(), *dir, args[0], args[1], &at, dry)
 		},
@@ -48,16 +45,16 @@ func cloneTable(ctx context.Context, g *globals, s streams, dir, name, to string
 	if err != nil {
 		return err
 	}
-	base, ok := rootURI(t.Root)
+	base, ok := compose.RootURI(t.Root)
 	if !ok {
 		return fault.New(fault.InvalidInput, "clone", t.Name, "tables in folders and on S3 can be cloned").WithHint("copy the table instead")
 	}
-	st, err := openStore(ctx, to)
+	st, err := compose.OpenStore(ctx, to)
 	if err != nil {
 		return err
 	}
 	clone := delta.Open(st, "", delta.Options{Now: func() time.Time { return time.Now().UTC() }, NewID: uuid.NewString, Engine: "lakestep/" + version,
-		Resolve: resolver(t.Root)})
+		Resolve: compose.Resolver(t.Root)})
 	out, err := maintenance.Clone(ctx, t.maintained(), clone, maintenance.CloneOptions{At: at, DryRun: dry, URI: func(key string) string { return base + delta.EncodePath(key) }})
 	if err != nil {
 		return err
@@ -69,26 +66,6 @@ func cloneTable(ctx context.Context, g *globals, s streams, dir, name, to string
 	if dry {
 		verb = "would be"
 	}
-	fmt.Fprintf(s.out, "%s %s a clone of %s, version %d: %s, %s, in place.\n", displayed(to), verb, t.Name, out.Source, some(int64(out.Files), "file"), size(out.Bytes))
+	fmt.Fprintf(s.out, "%s %s a clone of %s, version %d: %s, %s, in place.\n", compose.Displayed(to), verb, t.Name, out.Source, some(int64(out.Files), "file"), size(out.Bytes))
 	return nil
-}
-
-// rootURI is the absolute URI of a folder or of a URL of S3, with a slash at its end; false for other stores, whose URIs engines write in several ways.
-func rootURI(root string) (string, bool) {
-	if !isURL(root) {
-		abs, err := filepath.Abs(root)
-		return "file://" + delta.EncodePath(filepath.ToSlash(abs)) + "/", err == nil
-	}
-	plain, _, _ := strings.Cut(root, "?")
-	return strings.TrimSuffix(plain, "/") + "/", strings.HasPrefix(plain, "s3://")
-}
-
-// resolver gives the keys of absolute URIs below a root, and of no others.
-func resolver(root string) func(uri string) (string, bool) {
-	base, ok := rootURI(root)
-	return func(uri string) (string, bool) {
-		rest, below := strings.CutPrefix(uri, base)
-		key, err := url.PathUnescape(rest)
-		return key, ok && below && err == nil && store.CheckKey(key) == nil
-	}
 }

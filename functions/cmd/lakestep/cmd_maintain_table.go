@@ -10,6 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/dml"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -24,7 +25,7 @@ const maxShown = 20
 
 // maintained is the table as the operations of package maintenance want it, without an engine.
 func (t target) maintained() *dml.Table {
-	return &dml.Table{Delta: t.Delta, Store: t.Store, Attempt: newAttempt, Now: func() time.Time { return time.Now().UTC() }}
+	return &dml.Table{Delta: t.Delta, Store: t.Store, Attempt: compose.NewAttempt, Now: func() time.Time { return time.Now().UTC() }}
 }
 
 func optimizeCommand(g *globals, io func() streams, dir *string) *cobra.Command {
@@ -210,7 +211,7 @@ func restoreTable(ctx context.Context, g *globals, s streams, dir, name string, 
 		return err
 	}
 	if at.Version == nil && at.Timestamp == nil {
-		return fault.New(fault.InvalidInput, "restore", displayed(name), "no version is named").WithHint("say --version N or --timestamp T; lakestep table history %s lists them", displayed(name))
+		return fault.New(fault.InvalidInput, "restore", compose.Displayed(name), "no version is named").WithHint("say --version N or --timestamp T; lakestep table history %s lists them", compose.Displayed(name))
 	}
 	t, err := g.target(ctx, dir, name)
 	if err != nil {

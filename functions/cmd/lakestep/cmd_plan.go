@@ -6,6 +6,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/pipeline"
 	"github.com/lakestep/lakestep/shared/store/mem"
@@ -27,7 +28,7 @@ func (o *runOptions) plan(ctx context.Context, s streams, where place, b pipelin
 	if err != nil {
 		return err
 	}
-	l := lakeIn(mem.New()) // one that is not there yet is empty
+	l := compose.LakeIn(mem.New(), version) // one that is not there yet is empty
 	if there, err := where.exists(ctx); err != nil {
 		return err
 	} else if there {
@@ -77,14 +78,14 @@ func (o *runOptions) plan(ctx context.Context, s streams, where place, b pipelin
 		w.AppendRow(table.Row{r.Table, blankZero(int64(r.Items)), blankZero(r.Bytes), work, r.Why})
 	}
 	w.Render()
-	fmt.Fprintf(s.out, "Dry run: nothing was changed in %s.\n", displayed(where.Name))
+	fmt.Fprintf(s.out, "Dry run: nothing was changed in %s.\n", compose.Displayed(where.Name))
 	return nil
 }
 
 func (o *runOptions) planBronze(ctx context.Context, l *lake.Lake, p *pipeline.Pipeline, t *pipeline.Table) (planned, error) {
 	row := planned{Table: t.FullName(), Why: "nothing is new"}
 	source, stream, _ := p.Stream(t.Stream)
-	src, err := openSource(ctx, p, source)
+	src, err := compose.OpenSource(ctx, p, source)
 	if err != nil {
 		return row, err
 	}

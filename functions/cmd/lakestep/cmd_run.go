@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/asl"
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/event"
@@ -320,7 +321,7 @@ func (o *runOptions) conclude(ctx context.Context, s streams, l *lake.Lake, wher
 	if s.json {
 		err = printJSON(s, out)
 	} else {
-		err = summarize(s, out, summaryContext{lake: displayed(where.Name), again: o.again(o.dir), look: o.look(o.dir), sample: o.dir == defaultPipeline && o.lake == ""})
+		err = summarize(s, out, summaryContext{lake: compose.Displayed(where.Name), again: o.again(o.dir), look: o.look(o.dir), sample: o.dir == defaultPipeline && o.lake == ""})
 	}
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
@@ -41,7 +42,7 @@ gone, the document is printed without its rows, with a line on stderr that says 
 				if fault.KindOf(err).Retryable() || errors.Is(err, context.Canceled) {
 					return err
 				}
-				fmt.Fprintf(s.err, "refused: %s: %s\n", displayed(args[0]), oneLine(err))
+				fmt.Fprintf(s.err, "refused: %s: %s\n", compose.Displayed(args[0]), oneLine(err))
 				return errReported{exitRefused}
 			}
 			return nil

@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,16 +11,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/lakestep/lakestep/functions"
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/pipeline"
 	"github.com/lakestep/lakestep/shared/step"
-	"github.com/lakestep/lakestep/shared/store"
 )
 
 // defaultPipeline is the folder that commands take when none is named.
@@ -76,7 +72,7 @@ func (g *globals) open(ctx context.Context, dir string) (*pipeline.Pipeline, *la
 	if there, err := where.exists(ctx); err != nil {
 		return nil, nil, place{}, err
 	} else if !there {
-		return nil, nil, place{}, fault.New(fault.InvalidInput, "open lake", displayed(where.Name), "there is none").WithHint("lakestep run%s", g.again(dir))
+		return nil, nil, place{}, fault.New(fault.InvalidInput, "open lake", compose.Displayed(where.Name), "there is none").WithHint("lakestep run%s", g.again(dir))
 	}
 	l, err := openLake(ctx, where)
 	return p, l, where, err
@@ -84,26 +80,7 @@ func (g *globals) open(ctx context.Context, dir string) (*pipeline.Pipeline, *la
 
 // openLake opens a lake.
 func openLake(ctx context.Context, where place) (*lake.Lake, error) {
-	s, err := openStore(ctx, where.Name)
-	if err != nil {
-		return nil, err
-	}
-	l := lakeIn(s)
-	l.Resolve = resolver(where.Name)
-	return l, nil
-}
-
-func lakeIn(s store.Store) *lake.Lake {
-	return lake.New(lake.Options{Store: s, Now: func() time.Time { return time.Now().UTC() }, NewAttempt: newAttempt, NewID: uuid.NewString, Version: version})
-}
-
-// newAttempt is a random positive 63-bit number.
-func newAttempt() int64 {
-	var b [8]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		panic(err) // crypto/rand never fails on the systems that Go supports
-	}
-	return int64(binary.LittleEndian.Uint64(b[:])>>1 | 1)
+	return compose.OpenLake(ctx, where.Name, version)
 }
 
 // limits are the resources that a command may take.
@@ -153,10 +130,10 @@ func defaultMemoryMB() int {
 
 // steps are the medallion's, on a lake.
 func steps(l *lake.Lake, e *engine.Engine, limit connector.Limit, loaded func(string, connector.Progress)) step.Set {
-	return functions.All(functions.Deps{Lake: l, Engine: e, Open: openSource, Limit: limit, Loaded: loaded})
+	return functions.All(functions.Deps{Lake: l, Engine: e, Open: compose.OpenSource, Limit: limit, Loaded: loaded})
 }
 
 // newRun names a run: sortable by time, and unlike any other.
 func newRun(now time.Time) string {
-	return fmt.Sprintf("%s-%03d-%04x", now.Format("20060102-150405"), now.Nanosecond()/1e6, newAttempt()&0xffff)
+	return fmt.Sprintf("%s-%03d-%04x", now.Format("20060102-150405"), now.Nanosecond()/1e6, compose.NewAttempt()&0xffff)
 }

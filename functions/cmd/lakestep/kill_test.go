@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/delta"
 )
 
@@ -64,7 +65,7 @@ func (s *shop) land(batch int) {
 
 // lake is where the lake of that name is; a URL stands for itself.
 func (s *shop) lake(name string) string {
-	if isURL(name) {
+	if compose.IsURL(name) {
 		return name
 	}
 	return filepath.Join(s.dir, "lakes", name)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/fault"
 )
 
@@ -154,7 +155,7 @@ func (g *globals) look(dir string) string {
 func (g *globals) flags() string {
 	var b strings.Builder
 	if g.lake != "" {
-		b.WriteString(" --lake " + quote(displayed(g.lake)))
+		b.WriteString(" --lake " + quote(compose.Displayed(g.lake)))
 	}
 	for _, v := range g.vars {
 		b.WriteString(" --var " + quote(v))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
 	"github.com/lakestep/lakestep/shared/store/storetest"
@@ -83,7 +84,7 @@ os._exit(0)`
 // upload copies a folder to a URL.
 func (s *shop) upload(folder, to string) {
 	s.t.Helper()
-	st, err := openStore(s.t.Context(), to)
+	st, err := compose.OpenStore(s.t.Context(), to)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -111,17 +112,17 @@ func TestURLs(t *testing.T) {
 		"ftp://host/x", "s3://", "s3:///x", "s3://user:SECRET@bucket/x", "s3://bucket/x?nonsense=SECRET", "az://acct", "az://other/container/x", "az://acct/container",
 		"gs://bucket/x", "://", "s3://b ucket/x",
 	} {
-		if _, err := openStore(t.Context(), name); fault.KindOf(err) != fault.InvalidInput || fault.HintOf(err) == "" {
+		if _, err := compose.OpenStore(t.Context(), name); fault.KindOf(err) != fault.InvalidInput || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	name := "https://acct.blob.core.windows.net/container/lake?sv=1&sig=SECRET"
-	if _, err := openStore(t.Context(), name); err != nil {
+	if _, err := compose.OpenStore(t.Context(), name); err != nil {
 		t.Error(err)
 	}
 	g := globals{lake: name}
 	where, err := placeOf(name)
-	if err != nil || strings.Contains(where.Local+displayed(name)+g.flags(), "SECRET") {
+	if err != nil || strings.Contains(where.Local+compose.Displayed(name)+g.flags(), "SECRET") {
 		t.Errorf("%+v shows a signature, or %v", where, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/delta"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
@@ -57,15 +58,15 @@ func openTable(ctx context.Context, name string) (target, error) {
 	if there, err := (place{Name: name}).exists(ctx); err != nil {
 		return target{}, err
 	} else if !there {
-		return target{}, fault.New(fault.InvalidInput, "open table", displayed(name), "%w", delta.ErrNoTable).
+		return target{}, fault.New(fault.InvalidInput, "open table", compose.Displayed(name), "%w", delta.ErrNoTable).
 			WithHint("give the folder that holds _delta_log, or the name of one of the pipeline's tables")
 	}
-	s, err := openStore(ctx, name)
+	s, err := compose.OpenStore(ctx, name)
 	if err != nil {
 		return target{}, err
 	}
 	t := delta.Open(s, "", delta.Options{Now: func() time.Time { return time.Now().UTC() }, NewID: uuid.NewString, Engine: "lakestep/" + version})
-	return target{Name: displayed(name), Root: name, Delta: t, Store: s}, nil
+	return target{Name: compose.Displayed(name), Root: name, Delta: t, Store: s}, nil
 }
 
 // session starts an engine for the table's rows, its files in a folder of its own: a table of somebody else's is not written to. Call done

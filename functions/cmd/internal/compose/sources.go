@@ -1,4 +1,6 @@
-package main
+// Package compose puts the parts together that every program has: stores, sources, secrets and lakes by name. Only the programs below functions/cmd
+// may have it, and only it and they may read the environment.
+package compose
 
 import (
 	"context"
@@ -23,8 +25,8 @@ import (
 	"github.com/lakestep/lakestep/shared/secret/secretsmanager"
 )
 
-// openSource is the registry of connectors.
-func openSource(ctx context.Context, p *pipeline.Pipeline, src pipeline.Source) (connector.Source, error) {
+// OpenSource connects to a declared source: it is the registry of connectors.
+func OpenSource(ctx context.Context, p *pipeline.Pipeline, src pipeline.Source) (connector.Source, error) {
 	cfg := src.Config(p.Name)
 	cfg.Secret, cfg.Forget = revealSecret, func(ref string) { secrets().Forget(ref) }
 	switch src.Connector {
@@ -49,11 +51,11 @@ const noDetection = "SNOWFLAKE_DISABLE_PLATFORM_DETECTION"
 
 func openFiles(ctx context.Context, cfg connector.Config) (connector.Source, error) {
 	path := cfg.Settings.Text("path", "")
-	if info, err := os.Stat(path); !isURL(path) && (err != nil || !info.IsDir()) {
+	if info, err := os.Stat(path); !IsURL(path) && (err != nil || !info.IsDir()) {
 		return nil, fault.New(fault.InvalidInput, "open source", cfg.Name, "there is no folder %s", path).
 			WithHint("make it, or name another one (%s)", cfg.At)
 	}
-	s, err := openStore(ctx, path)
+	s, err := OpenStore(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -1,14 +1,11 @@
-package main
+package compose
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -22,59 +19,12 @@ import (
 	"github.com/lakestep/lakestep/shared/store/s3"
 )
 
-// place is where a lake is: a folder, or a URL of object storage.
-type place struct {
-	Name  string // as it was given
-	Local string // folder of this machine's part: journals, the lock of runs, the engine's files. Of a folder the folder itself
-}
+// IsURL tells whether a name is a URL, not a folder.
+func IsURL(name string) bool { return strings.Contains(name, "://") }
 
-// placeOf gives the place of a name. The local part of a URL is under the user's cache folder: who deletes it can no longer resume a run.
-func placeOf(name string) (place, error) {
-	if !isURL(name) {
-		return place{name, name}, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return place{}, fault.New(fault.InvalidInput, "open lake", displayed(name), "folder for journals: %w", err).WithHint("set XDG_CACHE_HOME or HOME")
-	}
-	plain := displayed(name)
-	readable := strings.Trim(strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, plain), "-")
-	sum := sha256.Sum256([]byte(plain))
-	return place{name, filepath.Join(cache, "lakestep", fmt.Sprintf("%.60s-%x", readable, sum[:6]))}, nil
-}
-
-// exists tells whether something is there. A store would make the folder.
-func (p place) exists(ctx context.Context) (bool, error) {
-	if !isURL(p.Name) {
-		_, err := os.Stat(p.Name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		if err != nil {
-			return false, fault.New(fault.InvalidInput, "open", p.Name, "%w", err)
-		}
-		return true, nil
-	}
-	s, err := openStore(ctx, p.Name)
-	if err != nil {
-		return false, err
-	}
-	for _, err := range s.List(ctx, "", "") {
-		return err == nil, err
-	}
-	return false, nil
-}
-
-func isURL(name string) bool { return strings.Contains(name, "://") }
-
-// displayed is a name for messages: a URL of Azure without its query, which may be a signature.
-func displayed(name string) string {
-	if isURL(name) && !strings.HasPrefix(name, "s3://") {
+// Displayed is a name for messages: a URL of Azure without its query, which may be a signature.
+func Displayed(name string) string {
+	if IsURL(name) && !strings.HasPrefix(name, "s3://") {
 		name, _, _ = strings.Cut(name, "?")
 	}
 	return name
@@ -82,19 +32,19 @@ func displayed(name string) string {
 
 const storeURLs = "a folder, s3://BUCKET/PATH, az://ACCOUNT/CONTAINER/PATH, or https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH"
 
-// openStore opens a folder or a URL of object storage; a folder that is not there is made. Credentials come from the environment, as the
+// OpenStore opens a folder or a URL of object storage; a folder that is not there is made. Credentials come from the environment, as the
 // services' own tools take them.
 //
 //	s3://BUCKET/PATH?endpoint=URL   Amazon S3, or another service at AWS_ENDPOINT_URL or endpoint; ?kms=KEY encrypts by a key
 //	az://ACCOUNT/CONTAINER/PATH     Azure Blob; with AZURE_STORAGE_CONNECTION_STRING by what it says
 //	https://HOST/CONTAINER/PATH     the same by its address, perhaps with a signature (SAS) behind it
-func openStore(ctx context.Context, name string) (store.Store, error) {
-	if !isURL(name) {
+func OpenStore(ctx context.Context, name string) (store.Store, error) {
+	if !IsURL(name) {
 		return file.New(name)
 	}
 	u, err := url.Parse(name)
 	if err != nil || u.User != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", displayed(name), "it is no URL, or holds a password").WithHint("give %s", storeURLs)
+		return nil, fault.New(fault.InvalidInput, "open store", Displayed(name), "it is no URL, or holds a password").WithHint("give %s", storeURLs)
 	}
 	path := strings.Trim(u.Path, "/")
 	switch u.Scheme {
@@ -105,13 +55,13 @@ func openStore(ctx context.Context, name string) (store.Store, error) {
 	case "https":
 		return openAzure(u, path, "https://"+u.Host)
 	}
-	return nil, fault.New(fault.InvalidInput, "open store", displayed(name), "there is no store for %s://", u.Scheme).WithHint("give %s", storeURLs)
+	return nil, fault.New(fault.InvalidInput, "open store", Displayed(name), "there is no store for %s://", u.Scheme).WithHint("give %s", storeURLs)
 }
 
 func openS3(ctx context.Context, u *url.URL, path string) (store.Store, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "configuration of AWS: %w", err).WithHint("check ~/.aws/config and AWS_PROFILE")
+		return nil, fault.New(fault.InvalidInput, "open store", Displayed(u.String()), "configuration of AWS: %w", err).WithHint("check ~/.aws/config and AWS_PROFILE")
 	}
 	o := s3.Options{Bucket: u.Host}
 	for key, values := range u.Query() {
@@ -121,7 +71,7 @@ func openS3(ctx context.Context, u *url.URL, path string) (store.Store, error) {
 		case "kms":
 			o.KMSKey = values[0]
 		default:
-			return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "there is no option %s", key).WithHint("options: endpoint, kms")
+			return nil, fault.New(fault.InvalidInput, "open store", Displayed(u.String()), "there is no option %s", key).WithHint("options: endpoint, kms")
 		}
 	}
 	if cfg.BaseEndpoint != nil || os.Getenv("AWS_ENDPOINT_URL_S3") != "" { // a service other than S3: most know no buckets in host names, and no regions
@@ -141,11 +91,11 @@ func openS3(ctx context.Context, u *url.URL, path string) (store.Store, error) {
 func openAzure(u *url.URL, path, service string) (store.Store, error) {
 	name, below, _ := strings.Cut(path, "/")
 	if u.Host == "" || name == "" {
-		return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "it names no container").WithHint("give %s", storeURLs)
+		return nil, fault.New(fault.InvalidInput, "open store", Displayed(u.String()), "it names no container").WithHint("give %s", storeURLs)
 	}
 	c, err := azureContainer(u, name, service)
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", displayed(u.String()), "%w", err).
+		return nil, fault.New(fault.InvalidInput, "open store", Displayed(u.String()), "%w", err).
 			WithHint("sign in (az login), or set AZURE_STORAGE_CONNECTION_STRING or AZURE_CLIENT_ID and what belongs to it")
 	}
 	return store.Sub(blob.New(c), below), nil
