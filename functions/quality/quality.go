@@ -38,7 +38,7 @@ func New(l *lake.Lake, e *engine.Engine) step.Step {
 }
 
 func (a *auditor) run(ctx context.Context, in lake.StagedInput) (Output, error) {
-	_, declare, err := a.lake.Declared(ctx, in.Bundle, in.Table)
+	p, declare, err := a.lake.Declared(ctx, in.Bundle, in.Table)
 	if err != nil {
 		return Output{}, err
 	}
@@ -56,16 +56,8 @@ func (a *auditor) run(ctx context.Context, in lake.StagedInput) (Output, error) 
 	}
 	defer session.Close()
 	audit := quality.Audit{Session: session, Declare: declare, Decision: decision,
-		Resolve: func(ctx context.Context, name string) (string, error) {
-			in, existed := decision.Inputs[name]
-			if !existed {
-				return "", nil
-			}
-			other, snap, err := a.lake.At(ctx, name, in)
-			if err != nil {
-				return "", err
-			}
-			return session.Relation(ctx, other.Live(snap))
+		Resolve: func(ctx context.Context, name string) (quality.Other, error) {
+			return a.other(ctx, session, p, decision, name)
 		}}
 	if audit.Rows, audit.Written, err = relations(ctx, session, table, in.Staged); err != nil {
 		return Output{}, err
@@ -75,6 +67,24 @@ func (a *auditor) run(ctx context.Context, in lake.StagedInput) (Output, error) 
 		return Output{}, err
 	}
 	return a.judge(ctx, in, table, decision, checks)
+}
+
+// other is a table as the staged commit saw it.
+func (a *auditor) other(ctx context.Context, s *engine.Session, p *pipeline.Pipeline, d *lake.Decision, name string) (o quality.Other, err error) {
+	in, existed := d.Inputs[name]
+	if !existed {
+		return o, nil
+	}
+	table, snap, err := a.lake.At(ctx, name, in)
+	if err != nil {
+		return o, err
+	}
+	declare, _ := p.Table(name)
+	if _, marked := snap.Schema().Field(pipeline.IsDeleted); marked && declare != nil { // not before it was made anew with soft deletes
+		o.Deletes = declare.Deletes
+	}
+	o.Rows, err = s.Relation(ctx, table.Live(snap))
+	return o, err
 }
 
 // judge records the verdict, and the hold when the gate is closed.

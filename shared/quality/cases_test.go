@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write what the rules say into testdata/
 //	=== its name
 //	a INTEGER | b VARCHAR          the table's columns
 //	1 | x                          its rows; NULL is NULL, nothing is an empty text
-//	--- other                      the table silver.other, in the same way; left out: there is none
+//	--- other                      the table silver.other, in the same way, with soft deletes if it has is_deleted; left out: there is none
 //	--- rules
 //	- { not_null: a }              as in pipeline.yaml
 //	--- want
@@ -48,12 +48,16 @@ func ruleCase(t *testing.T, e *engine.Engine, c cases.Case) string {
 	defer s.Close()
 	makeTable(t, s, "this_table", c.First)
 	audit := quality.Audit{Session: s, Declare: declare(t, c.Sections["rules"]), Decision: &lake.Decision{}, Rows: "this_table", Written: "this_table",
-		Resolve: func(_ context.Context, name string) (string, error) {
+		Resolve: func(_ context.Context, name string) (o quality.Other, err error) {
 			if _, ok := c.Sections["other"]; !ok {
-				return "", nil
+				return o, nil
 			}
 			makeTable(t, s, "other_table", c.Sections["other"])
-			return "other_table", nil
+			if header, _, _ := strings.Cut(strings.TrimSpace(c.Sections["other"]), "\n"); strings.Contains(header, pipeline.IsDeleted) {
+				o.Deletes = pipeline.SoftDeletes
+			}
+			o.Rows = "other_table"
+			return o, nil
 		}}
 	return said(audit.Run(t.Context()))
 }

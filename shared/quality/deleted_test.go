@@ -49,8 +49,8 @@ silver:
 	const live = "(1, 1, 5, 'a', false), (2, 1, 7, 'b', NULL)"
 	audit := quality.Audit{Session: s, Declare: declare, Written: "(SELECT * FROM (VALUES (1), (3), (4)) w(k))",
 		Decision: &lake.Decision{Counts: lake.Counts{Read: 3, Accepted: 3}, Control: map[string]lake.Totals{"total": {Accepted: "5", Removals: 2}}},
-		Resolve: func(context.Context, string) (string, error) {
-			return "(SELECT * FROM (VALUES ('a'), ('b')) o(mail))", nil
+		Resolve: func(context.Context, string) (quality.Other, error) {
+			return quality.Other{Rows: "(SELECT * FROM (VALUES ('a'), ('b')) o(mail))"}, nil
 		}}
 	for _, tt := range []struct {
 		name, deleted string

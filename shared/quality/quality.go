@@ -36,17 +36,25 @@ type Audit struct {
 	Session  *engine.Session
 	Declare  *pipeline.Table
 	Decision *lake.Decision
-	Rows     string                                                               // relation: the table as it will be
-	Written  string                                                               // relation: the rows that the batch wrote
-	Resolve  func(ctx context.Context, table string) (relation string, err error) // other tables, as they are; "" for one that is not there yet
+	Rows     string                                                       // relation: the table as it will be
+	Written  string                                                       // relation: the rows that the batch wrote
+	Resolve  func(ctx context.Context, table string) (r Other, err error) // other tables, as they are
+}
+
+// Other is another table.
+type Other struct {
+	Rows    string           // relation; "": it is not there yet
+	Deletes pipeline.Deletes // whose marks its rows have
 }
 
 // live is the relation of the rows that are not deleted.
-func (a *Audit) live() string {
-	if a.Declare.Deletes != pipeline.SoftDeletes {
-		return a.Rows
+func (a *Audit) live() string { return Other{a.Rows, a.Declare.Deletes}.live() }
+
+func (o Other) live() string {
+	if o.Deletes != pipeline.SoftDeletes {
+		return o.Rows
 	}
-	return fmt.Sprintf("(SELECT * FROM %s WHERE %s IS NOT TRUE)", a.Rows, pipeline.IsDeleted)
+	return fmt.Sprintf("(SELECT * FROM %s WHERE %s IS NOT TRUE)", o.Rows, pipeline.IsDeleted)
 }
 
 // finding is what a rule's query gives.
@@ -168,15 +176,17 @@ func (a *Audit) unique(ctx context.Context, columns []string) (finding, error) {
 	return f, err
 }
 
+// relationships looks for the rows' parents: what is deleted softly in the other table is none.
 func (a *Audit) relationships(ctx context.Context, t pipeline.Test) (finding, error) {
 	other, err := a.Resolve(ctx, t.To)
 	if err != nil {
 		return finding{}, err
 	}
-	if other == "" {
-		other = fmt.Sprintf("(SELECT CAST(NULL AS VARCHAR) AS %s WHERE false)", engine.Ident(t.Field))
+	parents := other.live()
+	if other.Rows == "" {
+		parents = fmt.Sprintf("(SELECT CAST(NULL AS VARCHAR) AS %s WHERE false)", engine.Ident(t.Field))
 	}
-	missing := fmt.Sprintf("SELECT t.* FROM %s t WHERE NOT EXISTS (SELECT 1 FROM %s o WHERE o.%s = t.%s)", a.live(), other, engine.Ident(t.Field), engine.Ident(t.Column))
+	missing := fmt.Sprintf("SELECT t.* FROM %s t WHERE NOT EXISTS (SELECT 1 FROM %s o WHERE o.%s = t.%s)", a.live(), parents, engine.Ident(t.Field), engine.Ident(t.Column))
 	f := finding{sample: missing}
 	var failed int64
 	if err := a.Session.Row(ctx, fmt.Sprintf("SELECT (SELECT count(*) FROM %s), (SELECT count(*) FROM (%s))", a.live(), missing), &f.rows, &failed); err != nil {
