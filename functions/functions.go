@@ -10,6 +10,7 @@ import (
 	"github.com/lakestep/lakestep/functions/fail"
 	"github.com/lakestep/lakestep/functions/gold"
 	"github.com/lakestep/lakestep/functions/maintain"
+	"github.com/lakestep/lakestep/functions/pin"
 	"github.com/lakestep/lakestep/functions/publish"
 	"github.com/lakestep/lakestep/functions/quality"
 	"github.com/lakestep/lakestep/functions/silver"
@@ -29,11 +30,13 @@ type Deps struct {
 	Open   func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error) // connects to a declared source
 	Limit  connector.Limit                                                                      // of one page of a source
 	Loaded func(table string, p connector.Progress)                                             // hears of a page on its way; may be nil
+	Bundle func() (pipeline.Bundle, error)                                                      // reads the pipeline that runs begin with; nil where they are started with it
 }
 
 // All gives every step.
 func All(d Deps) step.Set {
 	return step.NewSet(
+		pin.New(pin.Options{Lake: d.Lake, Bundle: d.Bundle}),
 		validate.New(validate.Options{Lake: d.Lake, Engine: d.Engine, Open: d.Open}),
 		bronze.New(bronze.Options{Lake: d.Lake, Engine: d.Engine, Open: d.Open, Limit: d.Limit, Progress: d.Loaded}),
 		silver.New(d.Lake, d.Engine),

@@ -20,7 +20,7 @@ func maintain(t *testing.T, failing string) (d asl.Decision, tasks []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"${Complete}", "${Fail}", "${Maintain}", "${Survey}"}
+	want := []string{"${Complete}", "${Fail}", "${Maintain}", "${Pin}", "${Survey}"}
 	if got := m.Resources(); !slices.Equal(got, want) {
 		t.Fatalf("resources %q, want %q", got, want)
 	}

@@ -68,7 +68,7 @@ func layers() []layer {
 
 		{"functions", with(base, tables, domain, []string{"functions/*"}), "the list of steps"},
 		{"functions/", with(base, tables, domain), "a step knows no other step, no host, no adapter, no cloud"},
-		{"functions/cmd/", []string{"shared/...", "functions", "functions/*", "sample", "statemachines"}, "the composition roots; nothing imports them"},
+		{"functions/cmd/", []string{"shared/...", "functions", "functions/*", "functions/cmd/internal/...", "sample", "statemachines"}, "the composition roots; nothing imports them"},
 	}
 }
 

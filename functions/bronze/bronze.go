@@ -8,6 +8,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/delta"
@@ -91,7 +92,7 @@ func (o Options) run(ctx context.Context, in Input) (Output, error) {
 		return Output{}, err
 	}
 	defer session.Close()
-	r, err := o.request(in, stream, seen, session)
+	r, err := o.request(ctx, in, stream, seen, session)
 	if err != nil {
 		return Output{}, err
 	}
@@ -144,13 +145,17 @@ func (o Options) position(ctx context.Context, in Input, table *lake.Table) (con
 }
 
 // request asks for the next page, its files in the session's folder.
-func (o Options) request(in Input, stream pipeline.Stream, seen connector.Position, session *engine.Session) (connector.Request, error) {
+func (o Options) request(ctx context.Context, in Input, stream pipeline.Stream, seen connector.Position, session *engine.Session) (connector.Request, error) {
 	r := connector.Request{Stream: stream.Name, Seen: seen, Dir: session.TempFile("page"), Limit: o.Limit}
 	if stream.Limit.Rows > 0 {
 		r.Limit.Rows = stream.Limit.Rows
 	}
 	if stream.Limit.Bytes > 0 {
 		r.Limit.Bytes = stream.Limit.Bytes
+	}
+	if until, ok := ctx.Deadline(); ok { // a host that cuts the step off: what is read must be written, too
+		now := time.Now()
+		r.Limit.Until = now.Add(until.Sub(now) / 2)
 	}
 	if o.Progress != nil {
 		r.Progress = func(p connector.Progress) { o.Progress(in.Table, p) }

@@ -78,12 +78,16 @@ type Limit struct {
 	Items int
 	Rows  int64
 	Bytes int64
+	Until time.Time // when reading is to end, so that there is time left to write: for hosts that cut a step off
 }
 
 // Reached tells whether a page that holds so much is full.
 func (l Limit) Reached(rows, bytes int64) bool {
-	return l.Rows > 0 && rows >= l.Rows || l.Bytes > 0 && bytes >= l.Bytes
+	return l.Rows > 0 && rows >= l.Rows || l.Bytes > 0 && bytes >= l.Bytes || l.Late()
 }
+
+// Late tells whether it is time to end a page.
+func (l Limit) Late() bool { return !l.Until.IsZero() && time.Now().After(l.Until) }
 
 // Window is a range of a stream's cursor column, both ends included: texts as the source writes them.
 type Window struct {

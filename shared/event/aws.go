@@ -88,6 +88,8 @@ func parseEventBridge(raw json.RawMessage) ([]Trigger, error) {
 		return []Trigger{t}, err
 	case e.Source == "aws.s3":
 		return nil, nil // Object Deleted and the like
+	case e.Source == "aws.states": // a run has ended: nothing by itself, but a reason to look for what came during it
+		return nil, nil
 	case e.DetailType == "Scheduled Event":
 		return []Trigger{{Kind: Schedule, Source: EventBridge, ID: e.ID, Time: e.Time.UTC()}}, nil
 	}

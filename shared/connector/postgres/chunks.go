@@ -75,8 +75,11 @@ func (k *cutter) size(read progress) int64 {
 	case k.limit.Bytes > 0:
 		n = 0 // the width is not known before the first chunk is read
 	}
-	if k.planned == 0 {
+	switch {
+	case k.planned == 0:
 		n = max(n, 1)
+	case k.limit.Late():
+		n = 0
 	}
 	return n
 }

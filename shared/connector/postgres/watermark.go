@@ -210,8 +210,13 @@ func (b *byMark) beyond(ctx context.Context, mark *watermark, limit connector.Li
 // portion is how many rows to ask for next: -1 for all, 0 when the page is full. How wide rows are is learned from the first ones.
 func (b *byMark) portion(limit connector.Limit, read progress) int64 {
 	n := int64(-1)
-	if limit.Rows > 0 {
-		n = max(limit.Rows-read.rows, 0)
+	if !limit.Until.IsZero() {
+		if n = b.st.chunkRows; read.rows > 0 && limit.Late() {
+			return 0
+		}
+	}
+	if left := max(limit.Rows-read.rows, 0); limit.Rows > 0 && (n < 0 || left < n) {
+		n = left
 	}
 	if limit.Bytes > 0 {
 		width := int64(0)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lakestep/lakestep/shared/asl"
 	"github.com/lakestep/lakestep/shared/fault"
+	"github.com/lakestep/lakestep/shared/host"
 	"github.com/lakestep/lakestep/shared/step"
 )
 
@@ -215,13 +216,13 @@ func (e *execution) finished(ctx context.Context, events []asl.Event, r taskResu
 			return events
 		}
 		ev.Type, ev.Output = asl.TaskFailed, nil
-		ev.Error, ev.Cause = errorEvent(r.err)
+		ev.Error, ev.Cause = host.Failure(r.err)
 		if r.timedOut {
 			ev.Error = "States.Timeout"
 		}
 	} else if !json.Valid(ev.Output) {
 		ev.Type, ev.Output = asl.TaskFailed, nil
-		ev.Error, ev.Cause = errorEvent(fault.New(fault.Internal, "run step", stepName(r.cmd.Resource), "the result is not JSON"))
+		ev.Error, ev.Cause = host.Failure(fault.New(fault.Internal, "run step", stepName(r.cmd.Resource), "the result is not JSON"))
 	}
 	return append(events, ev)
 }
@@ -272,13 +273,4 @@ func (e *execution) record(events []asl.Event) error {
 func (e *execution) interrupted(ctx context.Context) error {
 	return fault.New(fault.Unavailable, "run", e.id, "interrupted: %w", context.Cause(ctx)).
 		WithHint("resume the run %s: it goes on where it stopped", e.id)
-}
-
-// outermost is the first fault in err's chain.
-func outermost(err error) *fault.Fault {
-	var f *fault.Fault
-	if errors.As(err, &f) {
-		return f
-	}
-	return nil
 }

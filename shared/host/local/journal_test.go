@@ -83,7 +83,7 @@ func (l *lake) steps() step.Set {
 			}
 			return map[string]any{"version": 3}, nil
 		}),
-		"complete": answer(done), "fail": answer(done),
+		"complete": answer(done), "fail": answer(done), "pin": answer(done),
 	}
 }
 

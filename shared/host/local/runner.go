@@ -5,7 +5,6 @@ package local
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -145,28 +144,3 @@ func (r *Runner) finish(ctx context.Context, j *journal, rec *record, m *asl.Mac
 	}
 	return out, err
 }
-
-// errorEvent is how a step's error is told to the state machine: the fault's kind as the name, and a small
-// JSON object as the cause.
-func errorEvent(err error) (name, cause string) {
-	text := struct {
-		Op      string `json:"op"`
-		Object  string `json:"object"`
-		Message string `json:"message"`
-		Hint    string `json:"hint,omitempty"`
-	}{Message: err.Error(), Hint: fault.HintOf(err)}
-	if f := outermost(err); f != nil {
-		text.Op, text.Object = f.Op, f.Object
-	}
-	if len(text.Message) > maxMessage {
-		text.Message = strings.ToValidUTF8(text.Message[:maxMessage], "") + "..."
-	}
-	raw, marshalErr := json.Marshal(text)
-	if marshalErr != nil {
-		raw = fmt.Appendf(nil, "%q", text.Message)
-	}
-	return string(fault.KindOf(err)), string(raw)
-}
-
-// maxMessage keeps an error's text, in bytes, small beside the 256 KiB of a payload.
-const maxMessage = 8 * 1024
