@@ -90,7 +90,8 @@ class Snapshot(Job):
 
     def fill(self):
         self.sql(f"CREATE TABLE orders ({COLUMNS})", f"INSERT INTO orders SELECT {VALUES} FROM generate_series(0::bigint, {self.options.rows - 1}) AS id",
-                 "VACUUM (FREEZE, ANALYZE) orders")
+                 "VACUUM (FREEZE, ANALYZE) orders", "CHECKPOINT")
+        os.sync()  # else what was just written is still on its way to the disk while the first engine runs
 
     def count(self):
         return self.options.rows

@@ -3,6 +3,9 @@
 // Events are hints, and a run lists by itself what has landed. So an event calls for a run that begins after it; any such run will do. An event
 // that came before the newest run began is covered: a storm of events makes a few runs, and one that is delivered again makes none. An event that
 // comes while a run is on is noted in the lake, and when the run's end is told, looked at again.
+//
+// Events, and the word that a run has ended, are to come with a delay (Delay): the list of runs lags behind, and a note that was made because a run
+// seemed to be on must be there before the word of its end is looked at.
 package starter
 
 import (
@@ -25,6 +28,9 @@ type Machine interface {
 	// Start begins an execution. False says that there is one of this name already.
 	Start(ctx context.Context, name string, input []byte) (bool, error)
 }
+
+// Delay is how late events are to be handed over: more than the list of runs lags behind. The queue has it as its delivery delay.
+const Delay = 10 * time.Second
 
 // margin is how much later than an event a run must have begun to have seen what it tells of: EventBridge gives times in whole seconds, and clocks differ.
 const margin = 2 * time.Second
@@ -96,38 +102,16 @@ func (s *Starter) Handle(ctx context.Context, triggers []event.Trigger) (Outcome
 			return out, err
 		}
 	}
-	return s.lookAgain(ctx, out, newest, seen)
-}
-
-// lookAgain makes sure that the run had not ended just before the events were noted: nobody would look at the note.
-func (s *Starter) lookAgain(ctx context.Context, out Outcome, before host.Execution, seen notes) (Outcome, error) {
-	newest, any, err := s.o.Machine.Newest(ctx)
-	if err != nil {
-		return out, err
-	}
-	if any && !newest.Running && newest.ID == before.ID {
-		run := nameAfter(newest)
-		began, err := s.start(ctx, run, nil, nil)
-		if err != nil {
-			return out, err
-		}
-		if began {
-			out.Status, out.Run = Started, run
-		}
-	}
 	return out, s.forget(ctx, seen)
 }
 
 // start begins an execution with the first event that calls for it.
 func (s *Starter) start(ctx context.Context, run string, calling []event.Trigger, noted notes) (bool, error) {
 	var first event.Trigger
-	switch {
-	case len(calling) > 0:
+	if len(calling) > 0 {
 		first = calling[0]
-	case len(noted) > 0:
+	} else {
 		first = noted[0].trigger
-	default:
-		first = event.Trigger{Kind: event.Schedule, Source: event.EventBridge}
 	}
 	// Two starters never give the same input: Step Functions would call both of them the one that began the run, and one may have later events.
 	input, err := json.Marshal(map[string]any{"trigger": first, "starter": s.o.NewID()})

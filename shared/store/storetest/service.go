@@ -46,8 +46,8 @@ func Versitygw(t testing.TB) Service {
 	return s
 }
 
-// Moto starts the mock of AWS that LAKESTEP_TEST_MOTO names (moto_server). Without the variable the test is skipped.
-func Moto(t testing.TB) Service {
+// Moto starts the mock of AWS that LAKESTEP_TEST_MOTO names (moto_server), with some settings more (NAME=value). Without the variable the test is skipped.
+func Moto(t testing.TB, env ...string) Service {
 	t.Helper()
 	program := needs(t, "LAKESTEP_TEST_MOTO")
 	port := freePort(t)
@@ -63,7 +63,7 @@ func Moto(t testing.TB) Service {
 		}
 		resp.Body.Close()
 	}
-	start(t, port, program, "-H", "127.0.0.1", "-p", port)
+	start(t, port, "env", append(env, program, "-H", "127.0.0.1", "-p", port)...)
 	return s
 }
 
