@@ -17,6 +17,7 @@ type Execution struct {
 	Role        string          // $$.Execution.RoleArn, left out when empty
 	MachineID   string          // $$.StateMachine.Id
 	MachineName string          // $$.StateMachine.Name
+	Express     bool            // an Express workflow, whose $$ has no RedriveCount
 }
 
 // EventType says what an Event reports.
@@ -109,6 +110,7 @@ type Decision struct {
 	Error    string
 	Cause    string
 	Trace    []Trace
+	History  []HistoryEvent // as the service shows it; when Done
 }
 
 // opTimeout is the Op of the timer that ends an execution whose definition has TimeoutSeconds.
@@ -133,6 +135,14 @@ func (m *Machine) Decide(exec Execution, history []Event) Decision {
 	}
 	w.input = input
 	r := w.run(m.root, input, place{now: exec.StartTime})
+	d := w.decision(r, end)
+	if d.Done {
+		d.History = w.history(d.Status)
+	}
+	return d
+}
+
+func (w *walker) decision(r result, end *Event) Decision {
 	d := Decision{Trace: w.trace}
 	switch {
 	case !r.blocked && r.err == nil:
@@ -145,8 +155,8 @@ func (m *Machine) Decide(exec Execution, history []Event) Decision {
 		d.Done, d.Status, d.Error = true, TimedOut, errTimeout
 	default:
 		d.Status, d.Commands = Running, w.commands
-		if m.timeout > 0 {
-			d.Commands = append(d.Commands, Command{Op: opTimeout, Kind: Timer, FireAt: exec.StartTime.Add(m.timeout)})
+		if limit := w.machine.timeout; limit > 0 {
+			d.Commands = append(d.Commands, Command{Op: opTimeout, Kind: Timer, FireAt: w.exec.StartTime.Add(limit)})
 		}
 	}
 	return d
@@ -181,6 +191,9 @@ type walker struct {
 	commands []Command
 	trace    []Trace
 	steps    int
+	log      []logged
+	shown    int // entries of log that are events
+	hidden   int // how many distributed Maps the walk is in
 }
 
 // place is where on a path the walk stands.
@@ -192,6 +205,7 @@ type place struct {
 	pos     int
 	now     time.Time
 	entered time.Time // when the current state was entered
+	entry   int       // number of the event by which it was entered; 0 among paths that run side by side
 	attempt int
 }
 
@@ -207,6 +221,7 @@ func (at *place) moveTo(pos int, now time.Time) {
 type result struct {
 	blocked bool
 	err     *stateError
+	inside  bool // err came out of a path inside the state
 	output  any
 	next    string // the state to go to; "" at the end of a processor
 	pos     int
@@ -232,6 +247,10 @@ func (w *walker) run(proc *processor, input any, at place) result {
 		at.op = outer + keyText(name) + "#" + strconv.Itoa(visits[name])
 		at.entered, at.attempt = at.now, 0
 		w.enter(s, input, at, false)
+		at.entry = 0
+		if len(at.frames) == 0 {
+			at.entry = w.shown + 1 // ExecutionStarted is the first
+		}
 		if w.steps++; w.steps > maxSteps {
 			return at.failed(runtimeError("The execution entered more than %d states.", maxSteps))
 		}
@@ -251,6 +270,11 @@ func (w *walker) run(proc *processor, input any, at place) result {
 func (w *walker) enter(s *state, value any, at place, exited bool) {
 	w.trace = append(w.trace, Trace{Op: at.op, State: s.name, Type: s.kind, Path: at.frames, Exited: exited,
 		Time: at.now, Value: value, pos: at.pos})
+	if exited {
+		w.noteState(s, "StateExited", at.op, at.pos, closes)
+	} else {
+		w.noteState(s, "StateEntered", at.op, at.pos, opens)
+	}
 }
 
 // keyText keeps the signs that structure an operation key out of state names.
@@ -278,7 +302,10 @@ func (w *walker) timer(s *state, at *place, op string, t time.Time, attempt int)
 func (w *walker) contextObject(s *state, at place) func() any {
 	return func() any {
 		execution := map[string]any{"Id": w.exec.ID, "Name": w.exec.Name, "Input": w.input,
-			"StartTime": timeText(w.exec.StartTime), "RedriveCount": json.Number("0")}
+			"StartTime": timeText(w.exec.StartTime)}
+		if !w.exec.Express {
+			execution["RedriveCount"] = json.Number("0")
+		}
 		if w.exec.Role != "" {
 			execution["RoleArn"] = w.exec.Role
 		}

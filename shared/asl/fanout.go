@@ -14,7 +14,16 @@ type fan struct {
 	tolerated   int   // failures that do not fail the whole
 	threshold   bool  // too many failures have a name of their own
 	items       []any // of a Map; nil for a Parallel
+	apart       bool  // each item is an execution of its own, which this one's history does not show
 	body        func(i int, inner place) result
+	paths       []branch // those that started
+}
+
+// branch is one path of a fan, as far as it went.
+type branch struct {
+	key   string
+	start int // position in the history
+	end   result
 }
 
 // mapItems runs a Map.
@@ -23,10 +32,11 @@ func (w *walker) mapItems(s *state, input any, at place) result {
 	if err != nil {
 		return w.fail(s, at, err)
 	}
-	f := fan{state: s, n: len(items), items: items}
+	f := fan{state: s, n: len(items), items: items, apart: s.each.distributed}
 	if f.concurrency, err = w.concurrency(s, input, at); err != nil {
 		return w.fail(s, at, err)
 	}
+	w.note("MapStateStarted", at.op, at.pos, neutral)
 	if f.tolerated, f.threshold, err = w.tolerance(s, input, len(items), at); err != nil {
 		return w.fail(s, at, err)
 	}
@@ -40,6 +50,9 @@ func (w *walker) mapItems(s *state, input any, at place) result {
 			item = filled
 		}
 		return w.run(s.each.processor, item, inner)
+	}
+	if f.apart {
+		w.note("MapRunStarted", at.op, at.pos, neutral)
 	}
 	return w.fanOut(f, at)
 }
@@ -107,13 +120,14 @@ type moment struct {
 // when the first of the busy slots was freed, and the failure that came first in the history is the one that
 // counts, whatever came after it. So a longer history never changes what a shorter one has decided.
 func (w *walker) fanOut(f fan, at place) result {
-	commands, trace := len(w.commands), len(w.trace)
+	commands, trace, log := len(w.commands), len(w.trace), len(w.log)
+	w.noteFirst(f, at)
 	outputs, failures := make([]any, 0, f.n), []moment{}
 	var slots []moment
 	blocked, join := false, at
 	for i := range f.n {
 		start := at
-		if f.concurrency > 0 && int64(i) >= f.concurrency {
+		if f.waits(i) {
 			first := freeSlot(slots)
 			if first < 0 || f.stopped(failures, slots[first].pos) {
 				blocked = blocked || first < 0
@@ -122,7 +136,7 @@ func (w *walker) fanOut(f fan, at place) result {
 			start.pos, start.now = slots[first].pos, slots[first].now
 			slots = append(slots[:first], slots[first+1:]...)
 		}
-		r := w.startPath(f, i, start)
+		r := w.startPath(&f, i, start)
 		switch {
 		case r.blocked:
 			blocked = true
@@ -137,7 +151,7 @@ func (w *walker) fanOut(f fan, at place) result {
 		slots = append(slots, moment{pos: r.pos, now: r.now})
 	}
 	if len(failures) > f.tolerated {
-		return w.fanFailed(f, failures, commands, trace)
+		return w.fanFailed(f, failures, at.op, commands, trace, log)
 	}
 	if blocked {
 		return result{blocked: true}
@@ -145,18 +159,63 @@ func (w *walker) fanOut(f fan, at place) result {
 	for _, m := range failures {
 		join.moveTo(m.pos, m.now)
 	}
+	w.noteJoined(f, join)
 	return join.done(outputs, "")
 }
 
-func (w *walker) startPath(f fan, i int, start place) result {
+// waits tells whether path i waits for another to end before it starts.
+func (f *fan) waits(i int) bool { return f.concurrency > 0 && int64(i) >= f.concurrency }
+
+func (w *walker) startPath(f *fan, i int, start place) result {
 	inner := start
-	inner.op = start.op + "[" + string(number(int64(i))) + "]"
+	inner.op = itemKey(start.op, i)
 	frame := Frame{State: f.state.name, Index: i, Branch: f.items == nil}
 	if !frame.Branch {
 		frame.Item = f.items[i]
 	}
 	inner.frames = append(append([]Frame(nil), start.frames...), frame)
-	return f.body(i, inner)
+	if f.waits(i) {
+		w.noteItem(f, "Started", inner.op, start.pos, opens)
+	}
+	if f.apart {
+		w.hidden++
+		defer func() { w.hidden-- }()
+	}
+	log := len(w.log)
+	r := f.body(i, inner)
+	f.paths = append(f.paths, branch{inner.op, start.pos, r})
+	switch {
+	case r.blocked:
+	case r.err != nil: // the service ends the item before what it has inside
+		w.noteItem(f, "Failed", inner.op, r.pos, neutral)
+		w.abort(log, inner.op, r.pos)
+	default:
+		w.noteItem(f, "Succeeded", inner.op, r.pos, closes)
+	}
+	return r
+}
+
+func itemKey(op string, i int) string { return op + "[" + string(number(int64(i))) + "]" }
+
+// noteItem logs what happens to a Map item; a Parallel's branches and the items of a distributed Map have no events.
+func (w *walker) noteItem(f *fan, what, key string, pos int, e effect) {
+	if f.items != nil && !f.apart {
+		w.note("MapIteration"+what, key, pos, e)
+	}
+}
+
+// noteFirst logs the start of the items that do not wait.
+func (w *walker) noteFirst(f fan, at place) {
+	for i := 0; i < f.n && !f.waits(i); i++ {
+		w.noteItem(&f, "Started", itemKey(at.op, i), at.pos, opens)
+	}
+}
+
+func (w *walker) noteJoined(f fan, join place) {
+	if f.apart {
+		w.note("MapRunSucceeded", join.op, join.pos, neutral)
+	}
+	w.note(f.state.kind+"StateSucceeded", join.op, join.pos, neutral)
 }
 
 // stopped tells whether the whole had failed before a slot was freed at pos.
@@ -171,7 +230,7 @@ func (f *fan) stopped(failures []moment, pos int) bool {
 }
 
 // fanFailed ends the whole at the failure that was one too many, and takes back what happened after it.
-func (w *walker) fanFailed(f fan, failures []moment, commands, trace int) result {
+func (w *walker) fanFailed(f fan, failures []moment, op string, commands, trace, log int) result {
 	sort.SliceStable(failures, func(i, j int) bool { return failures[i].pos < failures[j].pos })
 	last := failures[f.tolerated]
 	w.commands = w.commands[:commands]
@@ -182,11 +241,26 @@ func (w *walker) fanFailed(f fan, failures []moment, commands, trace int) result
 		}
 	}
 	w.trace = kept
+	w.noteFailed(f, op, log, last.pos)
 	err := last.err
 	if f.threshold && err.Name != errRuntime {
 		err = &stateError{Name: errToleratedExceeded, thrown: true, Cause: "The specified tolerated failure threshold was exceeded"}
 	}
-	return result{err: err, pos: last.pos, now: last.now}
+	return result{err: err, inside: true, pos: last.pos, now: last.now}
+}
+
+// noteFailed logs, at the failure, the end of the paths that were still on their way.
+func (w *walker) noteFailed(f fan, op string, log, pos int) {
+	w.cutLog(log, pos)
+	for _, p := range f.paths {
+		if p.start <= pos && (p.end.blocked || p.end.pos > pos) {
+			w.noteItem(&f, "Aborted", p.key, pos, neutral)
+			w.abort(log, p.key, pos)
+		}
+	}
+	if f.apart {
+		w.note("MapRunFailed", op, pos, neutral)
+	}
 }
 
 // freeSlot is the slot that was freed first; -1 when all are busy.

@@ -83,6 +83,7 @@ type mapSpec struct {
 	items            *location
 	selector         *template
 	processor        *processor
+	distributed      bool
 	concurrency      *quantity
 	toleratedCount   *quantity
 	toleratedPercent *quantity

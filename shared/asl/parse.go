@@ -24,9 +24,7 @@ func Parse(file string, data []byte) (*Machine, error) {
 		return nil, p.fault(file, data)
 	}
 	m := parseMachine(p, root)
-	if len(p.list) == 0 {
-		validate(m, p)
-	}
+	validate(m, p)
 	if err := p.fault(file, data); err != nil {
 		return nil, err
 	}
@@ -47,7 +45,7 @@ func parseMachine(p *problems, n *node) *Machine {
 
 func queryLanguage(r *reader) {
 	if q, ok := r.text("QueryLanguage"); ok && q != "JSONPath" {
-		r.report(r.n.get("QueryLanguage"), "\"QueryLanguage\" is JSONPath here, not %q", q)
+		r.report(r.n.get("QueryLanguage"), "\"QueryLanguage\" is JSONPath here, not %q; write paths ($.a) and intrinsic functions (States.Format) in place of {%% %%}", q)
 	}
 }
 
@@ -147,7 +145,10 @@ func parseTask(r *reader, s *state) {
 		r.report(r.n, "\"Resource\" is missing")
 	} else if ok && !resourceForm().MatchString(resource) {
 		r.report(n, "\"Resource\" %q is neither an ARN nor a placeholder like ${Bronze}", resource)
+	} else if why := refusedResource(resource); why != "" {
+		r.report(n, "\"Resource\" %q %s", resource, why)
 	}
+	r.get("Credentials") // of the role that calls: nothing to the interpreter
 	s.timeout = r.quantity("TimeoutSeconds", 1, maxSeconds, true)
 	s.heartbeat = r.quantity("HeartbeatSeconds", 1, maxSeconds, true)
 	if h, t := s.heartbeat, s.timeout; h != nil && t != nil && h.path == nil && t.path == nil && compareNumbers(h.fixed, t.fixed) >= 0 {
@@ -238,6 +239,7 @@ func parseItemProcessor(r *reader, s *state) {
 		if ok && mode != "INLINE" && mode != "DISTRIBUTED" {
 			cr.report(config, "\"Mode\" is INLINE or DISTRIBUTED, not %q", mode)
 		}
+		s.each.distributed = mode == "DISTRIBUTED"
 		cr.text("ExecutionType")
 		cr.finish()
 	}

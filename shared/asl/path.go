@@ -50,6 +50,9 @@ func parsePath(text string) (*path, error) {
 		return nil, p.errorf("a path starts with $")
 	}
 	out := &path{text: text, context: p.accept("$"), definite: true}
+	if !out.context && !p.done() && p.peek() != '.' && p.peek() != '[' {
+		return nil, p.errorf("%s is a variable, which is not supported; a path is written $.name, and what a later state needs is kept in the state's output (ResultPath)", text)
+	}
 	segs, err := p.segments(false)
 	if err != nil {
 		return nil, err

@@ -37,10 +37,9 @@ func (r *reader) finish() {
 		if r.asked[f.name] {
 			continue
 		}
-		switch f.name {
-		case "Assign", "Arguments", "Output", "Items", "Condition":
-			r.problems.inState(f.offset, r.state, "%q belongs to JSONata or to variables; definitions here use JSONPath without variables", f.name)
-		default:
+		if why := refusedField(f.name); why != "" {
+			r.problems.inState(f.offset, r.state, "%q %s", f.name, why)
+		} else {
 			r.problems.inState(f.offset, r.state, "%q is not a field that is known here", f.name)
 		}
 	}

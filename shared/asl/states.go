@@ -125,7 +125,11 @@ func (w *walker) fail(s *state, at place, err error) result {
 	if se.thrown {
 		return at.failed(se)
 	}
-	return at.failed(&stateError{Name: se.Name, Cause: fmt.Sprintf("An error occurred while executing the state '%s'. %s", s.name, se.Cause)})
+	where := ""
+	if at.entry > 0 {
+		where = fmt.Sprintf(" (entered at the event id #%d)", at.entry)
+	}
+	return at.failed(&stateError{Name: se.Name, Cause: fmt.Sprintf("An error occurred while executing the state '%s'%s. %s", s.name, where, se.Cause)})
 }
 
 func (w *walker) choice(s *state, raw any, at place) result {
@@ -235,6 +239,9 @@ func (w *walker) attempts(s *state, raw any, at place) result {
 		at.moveTo(r.pos, r.now)
 		delay, again := policy.next(r.err, hashBits(w.exec.ID, at.op, "jitter"))
 		if !again {
+			if r.inside {
+				w.note(s.kind+"StateFailed", visit, at.pos, closes)
+			}
 			return w.caught(s, raw, r.err, at)
 		}
 		op := fmt.Sprintf("%s!%d~delay", visit, n+1)
@@ -282,6 +289,7 @@ func (w *walker) attempt(s *state, raw any, at place) result {
 	case "Map":
 		r = w.mapItems(s, input, at)
 	default:
+		w.note("ParallelStateStarted", at.op, at.pos, neutral)
 		r = w.fanOut(fan{state: s, n: len(s.branches), body: func(i int, inner place) result {
 			return w.run(s.branches[i], input, inner)
 		}}, at)
@@ -304,7 +312,9 @@ func (w *walker) attempt(s *state, raw any, at place) result {
 
 func (w *walker) task(s *state, before, input any, at place) result {
 	e, ok := w.events[at.op]
-	if !ok {
+	if ok {
+		w.noteTask(s, at, &e)
+	} else {
 		timeout, err := w.seconds(s, s.timeout, before, at)
 		if err != nil {
 			return w.fail(s, at, err)
@@ -313,6 +323,7 @@ func (w *walker) task(s *state, before, input any, at place) result {
 		if err != nil {
 			return w.fail(s, at, err)
 		}
+		w.noteTask(s, at, nil)
 		w.commands = append(w.commands, Command{Op: at.op, Kind: Task, State: s.name, Path: at.frames, Attempt: at.attempt,
 			Resource: s.resource, Input: encode(input), Timeout: timeout, Heartbeat: heartbeat})
 		return result{blocked: true}

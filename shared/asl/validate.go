@@ -1,8 +1,10 @@
 package asl
 
 // validate checks what concerns several states at once: that every transition leads to a state beside it,
-// that every state can be reached, and that no name is used twice in the whole machine.
+// that every state can be reached, and that no name is used twice in the whole machine. Where something is wrong
+// already, states that seem out of reach may only be a consequence.
 func validate(m *Machine, p *problems) {
+	sound := len(p.list) == 0
 	seen := map[string]bool{}
 	m.root.each(func(s *state) {
 		if seen[s.name] {
@@ -10,23 +12,26 @@ func validate(m *Machine, p *problems) {
 		}
 		seen[s.name] = true
 	})
-	validateProcessor(m.root, p)
+	validateProcessor(m.root, p, sound)
 }
 
-func validateProcessor(proc *processor, p *problems) {
-	if proc.states[proc.startAt] == nil {
+func validateProcessor(proc *processor, p *problems, sound bool) {
+	if proc.states[proc.startAt] == nil && (sound || proc.startAt != "" && len(proc.states) > 0) {
 		p.add(proc.offset, "\"StartAt\" names %q, which is no state beside it", proc.startAt)
 	}
 	for _, name := range proc.order {
 		s := proc.states[name]
 		for _, target := range s.targets() {
-			if proc.states[target] == nil {
+			if proc.states[target] == nil && (sound || target != "") {
 				p.inState(s.offset, name, "it leads to %q, which is no state beside it", target)
 			}
 		}
 		for _, inner := range s.inner() {
-			validateProcessor(inner, p)
+			validateProcessor(inner, p, sound)
 		}
+	}
+	if !sound {
+		return
 	}
 	reached := proc.reachable()
 	for _, name := range proc.order {
