@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/asl"
@@ -64,11 +65,7 @@ func runCommand(g *globals, io func() streams) *cobra.Command {
 	f.StringVar(&o.resume, "resume", "", "go on with a run that was interrupted: its name, or nothing for the last")
 	f.Lookup("resume").NoOptDefVal = "last"
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what is new and what would be made, and change nothing")
-	f.StringArrayVar(&o.waive, "waive", nil, "let a table's batch through its closed gate (needs --reason)")
-	f.StringArrayVar(&o.quarantine, "quarantine-batch", nil, "send a silver table's whole batch to quarantine (needs --reason)")
-	f.StringArrayVar(&o.refresh, "full-refresh", nil, "let a bronze table read its source from the beginning again (may be repeated)")
-	f.StringArrayVar(&o.backfill, "backfill", nil, "let a bronze table read a range of its cursor column again: TABLE=FROM..TO (may be repeated)")
-	f.StringVar(&o.reason, "reason", "", "why, for the record")
+	o.words(f)
 	f.IntVar(&o.parallel, "parallel", 2, "steps at once")
 	f.Int64Var(&o.pageMB, "page", 1024, "megabytes of files that one bronze step takes")
 	f.IntVar(&o.limits.memoryMB, "memory", 0, "memory of the SQL engine in megabytes (default: 60 % of the machine, at most 8192)")
@@ -81,6 +78,15 @@ func runCommand(g *globals, io func() streams) *cobra.Command {
 	return c
 }
 
+// words are the flags by which an operator has a say in a run.
+func (o *runOptions) words(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.waive, "waive", nil, "let a table's batch through its closed gate (needs --reason)")
+	f.StringArrayVar(&o.quarantine, "quarantine-batch", nil, "send a silver table's whole batch to quarantine (needs --reason)")
+	f.StringArrayVar(&o.refresh, "full-refresh", nil, "let a bronze table read its source from the beginning again (may be repeated)")
+	f.StringArrayVar(&o.backfill, "backfill", nil, "let a bronze table read a range of its cursor column again: TABLE=FROM..TO (may be repeated)")
+	f.StringVar(&o.reason, "reason", "", "why, for the record")
+}
+
 // check refuses flags before anything is begun.
 func (o *runOptions) check() error {
 	for _, f := range []struct {
@@ -91,6 +97,11 @@ func (o *runOptions) check() error {
 			return fault.New(fault.InvalidInput, "read", fmt.Sprintf("--%s %d", f.name, f.value), "it is less than %d", f.min)
 		}
 	}
+	return o.reasoned()
+}
+
+// reasoned refuses words without a reason.
+func (o *runOptions) reasoned() error {
 	if len(o.waive)+len(o.quarantine) > 0 && strings.TrimSpace(o.reason) == "" {
 		return fault.New(fault.InvalidInput, "read", "--waive, --quarantine-batch", "no reason is given").
 			WithHint("say why with --reason: it is recorded with the verdict")

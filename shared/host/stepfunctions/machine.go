@@ -147,3 +147,14 @@ func (m *Machine) failed(op string, err error) error {
 	}
 	return text(fault.InvalidInput)
 }
+
+// Text takes what a step said out of the cause of an execution's error, which may be that of a Lambda function: {"errorMessage": text, ...}.
+func Text(cause string) string {
+	var answer struct {
+		Message *string `json:"errorMessage"`
+	}
+	if json.Unmarshal([]byte(cause), &answer) != nil || answer.Message == nil {
+		return cause
+	}
+	return *answer.Message
+}
