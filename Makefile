@@ -4,7 +4,7 @@ RUN_CMD ?= bin/lakestep sample && bin/lakestep run
 # minicore_disabled: without it the Snowflake driver writes a library of its own to the temporary folder at every start, and loads it.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test/long lint bench/sources deploy/aws rollback/aws destroy/aws lint/terraform clean clean/data
+.PHONY: help build run test test/long lint bench/sources package/aws deploy/aws rollback/aws destroy/aws lint/terraform clean clean/data
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench/sources: build ## the sources' speed beside dlt's and Sling's, an hour or 
 	@.tools/bench/venv/bin/python tools/bench/run.py $(if $(ROWS),--rows $(ROWS)) $(if $(CHANGES),--changes $(CHANGES)) $(if $(MESSAGES),--messages $(MESSAGES)) \
 		$(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ENGINES),--engines '$(ENGINES)') $(if $(OUT),-o $(OUT)) \
 		$(if $(DLT_SOURCES),--dlt-sources $(DLT_SOURCES)) $(if $(SLING),--sling $(SLING))
+
+package/aws: ## dist/lakestep-aws.zip: the functions for AWS Lambda; prints its size
+	@tools/aws/package.sh
 
 deploy/aws: ## the stack of terraform/examples/EXAMPLE (dev) into your AWS account: package, plan, apply, a run; TF_ARGS, YES=1
 	@tools/aws/deploy.sh

@@ -64,6 +64,8 @@ func layers() []layer {
 		{"tools/oracle", nil, "other people's programs, for tests"},
 		{"tools/processtest", nil, "processes of their own, for tests"},
 		{"tools/servicetest", nil, "other people's services, for tests"},
+		{"tools/lambdatest", nil, "AWS Lambda, for tests"},
+		{"tools/package", nil, "a tool of make"},
 		{"sample", with(base[:1], []string{"shared/store"}), "data for a try-out"},
 
 		{"functions", with(base, tables, domain, []string{"functions/*"}), "the list of steps"},
