@@ -45,6 +45,7 @@ func layers() []layer {
 
 		{"shared/delta", base, "the table format knows storage, and no engine"},
 		{"shared/asl", base, "the interpreter knows no lake"},
+		{"shared/asl/asltest", nil, "recorded runs, for tests"},
 		{"shared/connector", base, "a source knows neither tables nor engine"},
 		{"shared/engine", with(base, []string{"shared/delta"}), "the engine reads and writes Delta files"},
 		{"shared/dml", with(base, []string{"shared/delta", "shared/engine"}), "rows change where the log and the engine meet"},

@@ -40,7 +40,8 @@ const exitCodes = `Exit codes:
   6  interrupted, or something was not available: the run can be resumed
   7  another run of the pipeline is active
   8  a table was refused: damaged, or needs a feature that lakestep lacks
-  9  table check found damage`
+  9  table check found damage
+  10 statemachine run: the execution failed or timed out`
 
 // exitBusy is what fault kinds cannot say.
 const exitBusy = 7
@@ -109,6 +110,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	io := func() streams { return streams{out: stdout, err: stderr, json: g.output == "json", format: g.output} }
 	root.AddCommand(runCommand(&g, io), validateCommand(&g, io), queryCommand(&g, io), tableCommand(&g, io), gateCommand(&g, io), maintainCommand(&g, io), runsCommand(&g, io), sampleCommand(io),
 		sourceCommand(&g, io), streamCommand(&g, io))
+	root.AddCommand(stateMachineCommand(io))
 	err := root.ExecuteContext(ctx)
 	var reported errReported
 	if err != nil && !errors.As(err, &reported) {
