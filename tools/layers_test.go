@@ -20,7 +20,7 @@ type layer struct {
 // layers is the table of ARCHITECTURE.md as data, from the bottom up. A new package needs a line.
 func layers() []layer {
 	base := []string{"shared/fault", "shared/step", "shared/event", "shared/store", "shared/secret", "shared/lineage", "shared/metrics"}
-	tables := []string{"shared/delta", "shared/engine", "shared/dml", "shared/connector", "shared/contract", "shared/pipeline", "shared/document"}
+	tables := []string{"shared/delta", "shared/engine", "shared/dml", "shared/connector", "shared/contract", "shared/pipeline", "shared/document", "shared/catalog"}
 	domain := []string{"shared/lake", "shared/ledger", "shared/quality", "shared/materialize", "shared/transform", "shared/maintenance", "shared/asl"}
 	with := func(lists ...[]string) (all []string) {
 		for _, l := range lists {
@@ -41,10 +41,12 @@ func layers() []layer {
 
 		{"shared/store/", with(base[:1], []string{"shared/store", "shared/store/internal/..."}), "an adapter knows its port, not other adapters"},
 		{"shared/secret/", with(base[:1], []string{"shared/secret"}), "an adapter knows its port, not other adapters"},
+		{"shared/catalog/", with(base[:1], []string{"shared/catalog", "shared/delta"}), "an adapter knows its port, not other adapters"},
 		{"shared/connector/", with(base, []string{"shared/connector", "shared/connector/internal/..."}), "an adapter knows its port, not other adapters"},
 
 		{"shared/delta", base, "the table format knows storage, and no engine"},
 		{"shared/asl", base, "the interpreter knows no lake"},
+		{"shared/catalog", []string{"shared/delta"}, "an entry describes a Delta table"},
 		{"shared/asl/asltest", nil, "recorded runs, for tests"},
 		{"shared/connector", base, "a source knows neither tables nor engine"},
 		{"shared/engine", with(base, []string{"shared/delta"}), "the engine reads and writes Delta files"},
@@ -81,7 +83,7 @@ func outside() []layer {
 		{"github.com/duckdb/", []string{"shared/engine"}, "the engine can be replaced"},
 		{"github.com/parquet-go/", []string{"shared/delta", "shared/engine"}, "Parquet is the table's and the engine's business"},
 		{"github.com/goccy/go-yaml", []string{"shared/document", "shared/pipeline"}, "one reader of YAML, which keeps positions"},
-		{"github.com/aws/", []string{"shared/store/...", "shared/secret/...", "shared/host/...", "functions/cmd/..."}, "a cloud's SDK is an adapter's"},
+		{"github.com/aws/", []string{"shared/store/...", "shared/catalog/...", "shared/secret/...", "shared/host/...", "functions/cmd/..."}, "a cloud's SDK is an adapter's"},
 		{"github.com/Azure/", []string{"shared/store/...", "shared/secret/...", "shared/host/...", "functions/cmd/..."}, "a cloud's SDK is an adapter's"},
 		{"github.com/apache/arrow-go/", []string{"shared/connector/..."}, "typed rows become files before the engine sees them"},
 		{"github.com/jackc/", []string{"shared/connector/postgres"}, "a vendor's client is its connector's"},
