@@ -138,11 +138,11 @@ func (c *cloud) store() store.Store {
 	return s
 }
 
-// land uploads files, and gives the events that S3 tells of them by EventBridge.
-func (c *cloud) land(folder string) (told []json.RawMessage) {
+// land uploads the files below a folder, or below some folders in it, and gives the events that S3 tells of them by EventBridge.
+func (c *cloud) land(folder, below string) (told []json.RawMessage) {
 	c.t.Helper()
 	to := c.store()
-	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(folder, below), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
