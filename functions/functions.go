@@ -16,6 +16,7 @@ import (
 	"github.com/lakestep/lakestep/functions/silver"
 	"github.com/lakestep/lakestep/functions/survey"
 	"github.com/lakestep/lakestep/functions/validate"
+	"github.com/lakestep/lakestep/shared/catalog"
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/lake"
@@ -25,12 +26,13 @@ import (
 
 // Deps are what the steps need from their host.
 type Deps struct {
-	Lake   *lake.Lake
-	Engine *engine.Engine
-	Open   func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error) // connects to a declared source
-	Limit  connector.Limit                                                                      // of one page of a source
-	Loaded func(table string, p connector.Progress)                                             // hears of a page on its way; may be nil
-	Bundle func() (pipeline.Bundle, error)                                                      // reads the pipeline that runs begin with; nil where they are started with it
+	Lake    *lake.Lake
+	Engine  *engine.Engine
+	Open    func(context.Context, *pipeline.Pipeline, pipeline.Source) (connector.Source, error) // connects to a declared source
+	Limit   connector.Limit                                                                      // of one page of a source
+	Loaded  func(table string, p connector.Progress)                                             // hears of a page on its way; may be nil
+	Catalog catalog.Catalog                                                                      // hears of what is published; may be nil
+	Bundle  func() (pipeline.Bundle, error)                                                      // reads the pipeline that runs begin with; nil where they are started with it
 }
 
 // All gives every step.
@@ -42,8 +44,8 @@ func All(d Deps) step.Set {
 		silver.New(d.Lake, d.Engine),
 		gold.New(d.Lake, d.Engine),
 		quality.New(d.Lake, d.Engine),
-		publish.New(d.Lake),
-		complete.New(d.Lake, d.Engine),
+		publish.New(d.Lake, d.Catalog),
+		complete.New(d.Lake, d.Engine, d.Catalog),
 		fail.New(d.Lake, d.Engine),
 		survey.New(d.Lake),
 		maintain.New(d.Lake, d.Engine),

@@ -21,6 +21,7 @@ import (
 
 	"github.com/lakestep/lakestep/functions"
 	"github.com/lakestep/lakestep/shared/asl"
+	"github.com/lakestep/lakestep/shared/catalog"
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/files"
 	"github.com/lakestep/lakestep/shared/engine"
@@ -121,6 +122,7 @@ type settings struct {
 	handler  func(name string, h step.Handler) step.Handler
 	observe  func(local.Event)
 	parallel int
+	catalog  catalog.Catalog
 }
 
 func (s *site) program(o settings) *program {
@@ -131,7 +133,7 @@ func (s *site) program(o settings) *program {
 		o.wrap = func(s store.Store) store.Store { return s }
 	}
 	clock := &clock{now: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(life) * time.Minute)}
-	p := &program{site: s, lake: lake.New(lake.Options{Store: o.wrap(s.store), Now: clock.Now, Version: "test",
+	p := &program{site: s, lake: lake.New(lake.Options{Store: o.wrap(s.store), Now: clock.Now, Version: "test", URL: "s3://bucket/shop",
 		NewAttempt: func() int64 { return life<<20 + attempts.Add(1) },
 		NewID:      func() string { return fmt.Sprintf("00000000-0000-4000-8000-%06d%06d", life, ids.Add(1)) }})}
 	open := func(_ context.Context, p *pipeline.Pipeline, src pipeline.Source) (connector.Source, error) {
@@ -141,7 +143,7 @@ func (s *site) program(o settings) *program {
 		}
 		return files.New(o.wrap(landing), src.Config(p.Name))
 	}
-	p.steps = functions.All(functions.Deps{Lake: p.lake, Engine: s.engine, Open: open, Limit: connector.Limit{Items: 1}})
+	p.steps = functions.All(functions.Deps{Lake: p.lake, Engine: s.engine, Open: open, Limit: connector.Limit{Items: 1}, Catalog: o.catalog})
 	if o.handler != nil {
 		for name, h := range p.steps {
 			p.steps[name] = o.handler(name, h)

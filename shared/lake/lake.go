@@ -27,13 +27,14 @@ import (
 	"github.com/lakestep/lakestep/shared/store"
 )
 
-// Options are what a Lake is given; all but Resolve are required.
+// Options are what a Lake is given; all but URL and Resolve are required.
 type Options struct {
 	Store      store.Store
 	Now        func() time.Time
 	NewAttempt func() int64  // random, positive: one for each invocation of a step
 	NewID      func() string // uuid
 	Version    string        // of lakestep, for the tables' history
+	URL        string        // of the lake, without a slash at its end, for catalogs: "s3://bucket/lake"; "": none is known
 
 	// Resolve gives the key of a file that a table names by an absolute URI: shallow clones within the lake. Nil: no such table is read.
 	Resolve func(uri string) (key string, ok bool)

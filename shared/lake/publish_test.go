@@ -89,7 +89,7 @@ func step(t *testing.T, lab *laketest.Lab, ref lake.StagedRef) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = publish.New(lab.Lake).Handle(t.Context(), raw)
+	_, err = publish.New(lab.Lake, nil).Handle(t.Context(), raw)
 	return err
 }
 
