@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	io := func() streams { return streams{out: stdout, err: stderr, json: g.output == "json", format: g.output} }
 	root.AddCommand(runCommand(&g, io), validateCommand(&g, io), queryCommand(&g, io), tableCommand(&g, io), gateCommand(&g, io), maintainCommand(&g, io), runsCommand(&g, io), sampleCommand(io),
-		sourceCommand(&g, io), streamCommand(&g, io))
+		sourceCommand(&g, io), streamCommand(&g, io), catalogCommand(&g, io))
 	root.AddCommand(stateMachineCommand(io))
 	err := root.ExecuteContext(ctx)
 	var reported errReported

@@ -24,6 +24,9 @@ func OpenLake(ctx context.Context, name, version string) (*lake.Lake, error) {
 	}
 	l := LakeIn(s, version)
 	l.Resolve = Resolver(name)
+	if root, ok := RootURI(name); ok && IsURL(name) {
+		l.URL = strings.TrimSuffix(root, "/")
+	}
 	return l, nil
 }
 
