@@ -51,7 +51,7 @@ module "lakestep" {
   # Places for the credentials of sources; the values are put in by hand or by a rotation.
   secrets = var.secrets
 
-  schedule             = "cron(0 2 * * ? *)"   # every night, whatever landed
+  schedule             = "cron(0 2 * * ? *)"    # every night, whatever landed
   maintenance_schedule = "cron(30 3 ? * SUN *)" # on Sundays
   timezone             = var.timezone
 
