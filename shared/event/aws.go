@@ -102,3 +102,25 @@ func objectTrigger(from Source, bucket, key, id string, at time.Time) (Trigger, 
 	}
 	return Trigger{Kind: Object, Source: from, Bucket: bucket, Key: key, ID: id, Time: at.UTC()}, nil
 }
+
+// parseKafka reads what an event source mapping hands to a function: messages of a topic, from MSK or brokers of one's own. They say that there is
+// something to read; the pipeline reads the topic itself, from its own position.
+// https://docs.aws.amazon.com/lambda/latest/dg/with-kafka.html
+func parseKafka(raw json.RawMessage) ([]Trigger, error) {
+	var e struct {
+		EventSource string                       `json:"eventSource"`
+		Records     map[string][]json.RawMessage `json:"records"`
+	}
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, err
+	}
+	if e.EventSource != "aws:kafka" && e.EventSource != "SelfManagedKafka" {
+		return nil, fmt.Errorf("eventSource is %q, want aws:kafka or SelfManagedKafka", e.EventSource)
+	}
+	for _, messages := range e.Records {
+		if len(messages) > 0 {
+			return []Trigger{{Kind: Messages, Source: Kafka}}, nil // their times are the producers', and say little of when to look
+		}
+	}
+	return nil, nil
+}

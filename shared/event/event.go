@@ -21,6 +21,7 @@ const (
 	Object   Kind = "object"   // an object was written
 	Schedule Kind = "schedule" // the time has come
 	Manual   Kind = "manual"   // a person or a program asked for a run
+	Messages Kind = "messages" // a topic has messages
 )
 
 // Source is who sent the event.
@@ -32,6 +33,7 @@ const (
 	EventBridge Source = "eventbridge" // Amazon EventBridge
 	EventGrid   Source = "eventgrid"   // Azure Event Grid, in its own schema or as CloudEvents
 	AzureTimer  Source = "azuretimer"  // timer trigger of Azure Functions
+	Kafka       Source = "kafka"       // event source mapping of AWS Lambda to a topic
 	CLI         Source = "cli"         // a request for a run, by whatever way it came
 )
 
@@ -63,6 +65,7 @@ func shapes() []shape {
 	return []shape{
 		{"S3 notification (Records)", has("Records"), parseS3},
 		{"S3 test event", has("Service", "Event", "Bucket"), nothing},
+		{"Kafka batch of AWS Lambda (eventSource, records)", has("eventSource", "records"), parseKafka},
 		{"EventBridge event (detail-type)", has("detail-type", "source"), parseEventBridge},
 		{"Event Grid event (eventType), alone or in an array", has("eventType"), parseEventGrid},
 		{"CloudEvents 1.0 from Event Grid (specversion), alone or in an array", has("specversion", "type"), parseCloudEvent},

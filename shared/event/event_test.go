@@ -43,7 +43,9 @@ func wanted() map[string][]event.Trigger {
 			s3("retail/1997q1/orders/orders 1997q1+a.csv", "C3D13FE58DE4C810", "2026-02-01T02:03:04.567Z"),
 			s3("retail/1997q1/customers/Käufer.jsonl", "C3D13FE58DE4C812", "2026-02-01T02:03:06Z"),
 		},
-		"s3-test.json": nil,
+		"s3-test.json":                     nil,
+		"kafka-self-managed.json":          {{Kind: event.Messages, Source: event.Kafka}},
+		"stepfunctions-status-change.json": nil,
 		"eventbridge-object-created.json": {{
 			Kind: event.Object, Source: event.EventBridge, Bucket: "example-landing", Key: "retail/1997q1/orders/orders 1997q1+a.csv",
 			Time: at("2026-02-01T02:03:04Z"), ID: "17793124-05d4-b198-2fde-7ededc63b103",
@@ -157,6 +159,7 @@ func TestRefusals(t *testing.T) {
 		{"misspelt request", `{"pipeline":"a","raeson":"b"}`, "raeson"},
 		{"request for nothing", `{"pipeline":""}`, "pipeline is empty"},
 		{"request of another type", `{"pipeline":["a"]}`, "cannot unmarshal"},
+		{"messages of another sender", `{"eventSource":"aws:mq","records":{}}`, `eventSource is "aws:mq"`},
 		{"records of another sender", `{"Records":[{"eventSource":"aws:sqs"}]}`, `eventSource is "aws:sqs"`},
 		{"bad encoding", `{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"%zz"}}}]}`, "invalid URL escape"},
 		{"no key", `{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"}}}]}`, "is missing"},

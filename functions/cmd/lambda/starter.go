@@ -40,9 +40,16 @@ func openStarter(ctx context.Context, s settings) (step.Handler, error) {
 		Machine: stepfunctions.New(cfg, s.StateMachine), Notes: store.Sub(lake, notesOf(s.StateMachine)), Now: time.Now, NewID: uuid.NewString,
 	})
 	return func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
+		if triggers, err := event.Parse(in); err == nil { // not from the queue: messages of a topic, or a test in the console
+			out, err := st.Handle(ctx, triggers)
+			if err != nil {
+				return nil, err
+			}
+			return json.Marshal(out)
+		}
 		var batch events.SQSEvent
-		if err := json.Unmarshal(in, &batch); err != nil {
-			return nil, fault.New(fault.InvalidInput, "read", "event", "%w", err).WithHint("the starter takes messages of SQS")
+		if err := json.Unmarshal(in, &batch); err != nil || len(batch.Records) == 0 {
+			return nil, fault.New(fault.InvalidInput, "read", "event", "it is neither an event nor a batch of messages of SQS").WithHint("events/ has samples")
 		}
 		triggers, answer := parse(batch)
 		out, err := st.Handle(ctx, triggers)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -141,5 +142,24 @@ func TestNoEvent(t *testing.T) {
 	}
 	if n := len(c.executions()); n != 0 {
 		t.Errorf("%d executions", n)
+	}
+}
+
+// TestMessages: an event source mapping hands over messages of a topic, without a queue in between.
+func TestMessages(t *testing.T) {
+	c, _ := newShop(t)
+	raw, err := os.ReadFile("../../../events/kafka-self-managed.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.functions[starterName].Invoke(t.Context(), raw)
+	if runs := c.executions(); err != nil || a.Failed || len(runs) != 1 {
+		t.Fatalf("%s, %v, %d executions", a.Payload, err, len(runs))
+	}
+	if r := c.wait(aws.ToString(c.executions()[0].ExecutionArn)); r.Status != "SUCCEEDED" {
+		t.Errorf("%+v", r)
+	}
+	if a, err := c.functions[starterName].Invoke(t.Context(), []byte(`{"hello":1}`)); err != nil || a.ErrorType() != string(fault.InvalidInput) {
+		t.Errorf("%s, %v", a.Payload, err)
 	}
 }
