@@ -66,6 +66,8 @@ func layers() []layer {
 		{"statemachines", nil, "the definitions, for the binaries to carry"},
 		{"tools/oracle", nil, "other people's programs, for tests"},
 		{"tools/processtest", nil, "processes of their own, for tests"},
+		{"tools/tfprovider", []string{"shared/asl"}, "a provider of Terraform for tests, which knows what a state machine is"},
+		{"tools/terraformtest", []string{"tools/tfprovider"}, "Terraform, for tests"},
 		{"tools/servicetest", nil, "other people's services, for tests"},
 		{"tools/lambdatest", nil, "AWS Lambda, for tests"},
 		{"tools/package", nil, "a tool of make"},
@@ -89,6 +91,7 @@ func outside() []layer {
 		{"github.com/jackc/", []string{"shared/connector/postgres"}, "a vendor's client is its connector's"},
 		{"github.com/twmb/franz-go", []string{"shared/connector/kafka/..."}, "a vendor's client is its connector's"},
 		{"github.com/snowflakedb/", []string{"shared/connector/snowflake"}, "a vendor's client is its connector's"},
+		{"github.com/hashicorp/", []string{"tools/tfprovider", "tools/terraformtest"}, "Terraform is an operator's and the tests'"},
 		{"github.com/spf13/", []string{"functions/cmd/..."}, "the command line is a main's"},
 	}
 }
