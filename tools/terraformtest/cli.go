@@ -1,0 +1,113 @@
+package terraformtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	tfjson "github.com/hashicorp/terraform-json"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov5"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov5/tf5server"
+
+	"github.com/lakestep/lakestep/tools/tfprovider"
+)
+
+// CLI runs Terraform in a folder.
+type CLI struct {
+	Program string
+	Dir     string
+	Env     []string // beside the test's own
+}
+
+// Failed is a run of Terraform that did not succeed.
+type Failed struct {
+	Args   []string
+	Output string
+	err    error
+}
+
+func (f *Failed) Error() string {
+	return fmt.Sprintf("terraform %s: %v\n%s", strings.Join(f.Args, " "), f.err, f.Output)
+}
+
+// Run gives what a command prints.
+func (c CLI) Run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, c.Program, args...)
+	cmd.Dir = c.Dir
+	cmd.Env = append(environment(), c.Env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), &Failed{Args: args, Output: out.String() + errs.String(), err: err}
+	}
+	return out.String(), nil
+}
+
+// environment is the test's, without what would have Terraform behave otherwise than here.
+func environment() (env []string) {
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "TF_") && !strings.HasPrefix(e, "AWS_") {
+			env = append(env, e)
+		}
+	}
+	return append(env, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1")
+}
+
+// State reads what is applied.
+func (c CLI) State(ctx context.Context) (*tfjson.State, error) {
+	out, err := c.Run(ctx, "show", "-json", "-no-color")
+	if err != nil {
+		return nil, err
+	}
+	state := &tfjson.State{}
+	state.UseJSONNumber(true)
+	return state, state.UnmarshalJSON([]byte(out))
+}
+
+// Serve serves the provider over an account in this process, and gives the environment that makes Terraform use it.
+func Serve(ctx context.Context, schema *tfprovider.Schema, account *tfprovider.Account) ([]string, error) {
+	provider, err := tfprovider.New(schema, account)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Setenv("TF_LOG_SDK_PROTO", "OFF"); err != nil { // it would trace each request to standard error, and has no other switch
+		return nil, err
+	}
+	config, closed := make(chan *plugin.ReattachConfig), make(chan struct{})
+	failed := make(chan error, 1)
+	go func() {
+		failed <- tf5server.Serve(Source, func() tfprotov5.ProviderServer { return provider }, tf5server.WithDebug(ctx, config, closed),
+			tf5server.WithoutLogStderrOverride(), tf5server.WithGoPluginLogger(hclog.NewNullLogger()))
+	}()
+	select {
+	case err := <-failed:
+		return nil, fmt.Errorf("the test provider has ended: %w", err)
+	case c := <-config:
+		reattach, err := json.Marshal(map[string]any{Source: map[string]any{
+			"Protocol": string(c.Protocol), "ProtocolVersion": c.ProtocolVersion, "Pid": c.Pid, "Test": true,
+			"Addr": map[string]string{"Network": c.Addr.Network(), "String": c.Addr.String()},
+		}})
+		return []string{"TF_REATTACH_PROVIDERS=" + string(reattach)}, err
+	}
+}
+
+// New is Terraform in a folder with the test provider over an account, initialized.
+func New(t testing.TB, dir string, schema *tfprovider.Schema, account *tfprovider.Account) CLI {
+	t.Helper()
+	env, err := Serve(t.Context(), schema, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := CLI{Program: Terraform(t), Dir: dir, Env: env}
+	if _, err := c.Run(t.Context(), "init", "-input=false", "-no-color"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
