@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
@@ -247,4 +250,31 @@ func (c *cloud) logs() string {
 		all.WriteString(f.Log())
 	}
 	return all.String()
+}
+
+// glue has published tables registered in a database, and gives a way to list them.
+func (c *cloud) glue(database string) func() []string {
+	c.t.Helper()
+	cfg, err := config.LoadDefaultConfig(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	client := glue.NewFromConfig(cfg)
+	if _, err := client.CreateDatabase(c.t.Context(), &glue.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{Name: &database}}); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, name := range []string{"publish", "complete"} {
+		c.function(name, "LAKESTEP_GLUE_DATABASE="+database)
+	}
+	return func() (names []string) {
+		out, err := client.GetTables(c.t.Context(), &glue.GetTablesInput{DatabaseName: &database})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, entry := range out.TableList {
+			names = append(names, aws.ToString(entry.Name))
+		}
+		slices.Sort(names)
+		return names
+	}
 }

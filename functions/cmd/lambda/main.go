@@ -15,6 +15,7 @@ import (
 
 	"github.com/lakestep/lakestep/functions"
 	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
+	"github.com/lakestep/lakestep/shared/catalog"
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/engine"
 	"github.com/lakestep/lakestep/shared/fault"
@@ -77,7 +78,13 @@ func openStep(ctx context.Context, s settings) (step.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := functions.All(functions.Deps{Lake: l, Engine: e, Open: compose.OpenSource, Limit: connector.Limit{Items: 1000, Bytes: s.pageBytes()},
+	var published catalog.Catalog
+	if s.Glue != "" {
+		if published, err = compose.OpenCatalog(ctx, s.Glue, false); err != nil {
+			return nil, err
+		}
+	}
+	set := functions.All(functions.Deps{Lake: l, Engine: e, Open: compose.OpenSource, Catalog: published, Limit: connector.Limit{Items: 1000, Bytes: s.pageBytes()},
 		Bundle: func() (pipeline.Bundle, error) { return pipeline.ReadBundle(s.Pipeline, s.Vars) }})
 	handle, ok := set[s.Step]
 	if !ok {

@@ -228,6 +228,7 @@ func TestRetail(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCloud(t, pipeline)
+	entries := c.glue("retail")
 	w := newTwin(c)
 	var all []json.RawMessage
 	var payloads strings.Builder
@@ -255,6 +256,10 @@ func TestRetail(t *testing.T) {
 		t.Errorf("events that were delivered again: %d executions", len(runs))
 	}
 	c.startedByHand(w)
+	want := []string{"gold_customer_features", "gold_daily_revenue", "gold_dim_customers", "gold_dim_products", "gold_fact_orders", "silver_cleaned_customers", "silver_cleaned_orders", "silver_cleaned_products"}
+	if got := entries(); !slices.Equal(got, want) {
+		t.Errorf("Glue has %v, want %v", got, want)
+	}
 	c.noSecrets(payloads.String(), c.s3.SecretKey)
 	cold := map[string]time.Duration{}
 	for name, f := range c.functions {
