@@ -127,19 +127,27 @@ const maxSteps = 25_000
 // The operation keys read like paths: "Silver#1[0]/Publish#2!1" is the second attempt (!1) at the second visit
 // (#2) of Publish for the first item of the first visit of Silver.
 func (m *Machine) Decide(exec Execution, history []Event) Decision {
-	w := &walker{machine: m, exec: exec, events: make(map[string]recorded, len(history))}
-	end := w.index(history)
-	input, err := decode(exec.Input)
-	if err != nil {
-		return Decision{Done: true, Status: Failed, Error: errRuntime, Cause: fmt.Sprintf("the execution's input is not JSON: %v", err)}
+	w := &walker{machine: m, exec: exec}
+	d := w.walk(history)
+	if d.Done || w.numbered { // only then the log is needed, which is half of the work
+		w = &walker{machine: m, exec: exec, logging: true}
+		d = w.walk(history)
 	}
-	w.input = input
-	r := w.run(m.root, input, place{now: exec.StartTime})
-	d := w.decision(r, end)
 	if d.Done {
 		d.History = w.history(d.Status)
 	}
 	return d
+}
+
+func (w *walker) walk(history []Event) Decision {
+	w.events = make(map[string]recorded, len(history))
+	end := w.index(history)
+	input, err := decode(w.exec.Input)
+	if err != nil {
+		return Decision{Done: true, Status: Failed, Error: errRuntime, Cause: fmt.Sprintf("the execution's input is not JSON: %v", err)}
+	}
+	w.input = input
+	return w.decision(w.run(w.machine.root, input, place{now: w.exec.StartTime}), end)
 }
 
 func (w *walker) decision(r result, end *Event) Decision {
@@ -191,9 +199,11 @@ type walker struct {
 	commands []Command
 	trace    []Trace
 	steps    int
+	logging  bool
 	log      []logged
-	shown    int // entries of log that are events
-	hidden   int // how many distributed Maps the walk is in
+	shown    int  // entries of log that are events
+	hidden   int  // how many distributed Maps the walk is in
+	numbered bool // a cause names the number of an event
 }
 
 // place is where on a path the walk stands.

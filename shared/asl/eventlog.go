@@ -38,11 +38,14 @@ func (w *walker) note(kind, key string, pos int, e effect) {
 
 // noteState is note for a state entered or left.
 func (w *walker) noteState(s *state, suffix, key string, pos int, e effect) {
+	if !w.logging {
+		return
+	}
 	w.add(logged{HistoryEvent: HistoryEvent{Type: s.kind + suffix, State: s.name}, key: key, pos: pos, effect: e})
 }
 
 func (w *walker) add(l logged) {
-	if w.hidden > 0 {
+	if !w.logging || w.hidden > 0 {
 		return
 	}
 	if l.Type != "" {
@@ -53,6 +56,9 @@ func (w *walker) add(l logged) {
 
 // noteTask logs a task that was begun, and its answer when there is one.
 func (w *walker) noteTask(s *state, at place, answer *recorded) {
+	if !w.logging {
+		return
+	}
 	family := taskFamily(s.resource)
 	w.note(family+"Scheduled", at.op, at.pos, neutral)
 	w.add(logged{HistoryEvent: HistoryEvent{Type: family + "Started"}, key: at.op, pos: at.pos, late: answer == nil || answer.pos > at.pos})
@@ -97,7 +103,7 @@ func (w *walker) cutLog(from, pos int) {
 // abort logs the end, at pos, of all that is open inside key, which ends with it. Tasks inside that would have started
 // at that very time do not.
 func (w *walker) abort(from int, key string, pos int) {
-	if w.hidden > 0 {
+	if !w.logging || w.hidden > 0 {
 		return
 	}
 	var open []logged

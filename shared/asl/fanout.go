@@ -16,7 +16,7 @@ type fan struct {
 	items       []any // of a Map; nil for a Parallel
 	apart       bool  // each item is an execution of its own, which this one's history does not show
 	body        func(i int, inner place) result
-	paths       []branch // those that started
+	paths       []branch // those that started, when the walk logs
 }
 
 // branch is one path of a fan, as far as it went.
@@ -183,7 +183,9 @@ func (w *walker) startPath(f *fan, i int, start place) result {
 	}
 	log := len(w.log)
 	r := f.body(i, inner)
-	f.paths = append(f.paths, branch{inner.op, start.pos, r})
+	if w.logging {
+		f.paths = append(f.paths, branch{inner.op, start.pos, r})
+	}
 	switch {
 	case r.blocked:
 	case r.err != nil: // the service ends the item before what it has inside
@@ -199,14 +201,14 @@ func itemKey(op string, i int) string { return op + "[" + string(number(int64(i)
 
 // noteItem logs what happens to a Map item; a Parallel's branches and the items of a distributed Map have no events.
 func (w *walker) noteItem(f *fan, what, key string, pos int, e effect) {
-	if f.items != nil && !f.apart {
+	if w.logging && f.items != nil && !f.apart {
 		w.note("MapIteration"+what, key, pos, e)
 	}
 }
 
 // noteFirst logs the start of the items that do not wait.
 func (w *walker) noteFirst(f fan, at place) {
-	for i := 0; i < f.n && !f.waits(i); i++ {
+	for i := 0; w.logging && i < f.n && !f.waits(i); i++ {
 		w.noteItem(&f, "Started", itemKey(at.op, i), at.pos, opens)
 	}
 }

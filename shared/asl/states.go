@@ -127,6 +127,7 @@ func (w *walker) fail(s *state, at place, err error) result {
 	}
 	where := ""
 	if at.entry > 0 {
+		w.numbered = true
 		where = fmt.Sprintf(" (entered at the event id #%d)", at.entry)
 	}
 	return at.failed(&stateError{Name: se.Name, Cause: fmt.Sprintf("An error occurred while executing the state '%s'%s. %s", s.name, where, se.Cause)})

@@ -108,9 +108,13 @@ func (o *stateMachineRun) run(ctx context.Context, s streams, stdin io.Reader, d
 	if err != nil {
 		return err
 	}
-	machine, err := asl.Parse(file, text)
+	machine, problems, err := parseDefinition(file, text)
 	if err != nil {
 		return err
+	}
+	if len(problems) > 0 {
+		return fault.New(fault.InvalidInput, "read definition", file, "it cannot be run:\n%s", strings.Join(problems, "\n")).
+			WithHint("correct the definition at the places listed; docs/statemachine.md tells what is supported")
 	}
 	tasks, err := shell.ParseTasks(o.tasks)
 	if err != nil {
@@ -208,6 +212,16 @@ func readDefinition(name string) (string, []byte, error) {
 		WithHint("name a file, or one of lakestep's own: %s", strings.Join(builtinNames(), ", "))
 }
 
+// parseDefinition gives the machine, or all that is wrong with it.
+func parseDefinition(file string, text []byte) (*asl.Machine, []string, error) {
+	machine, err := asl.Parse(file, text)
+	var f *fault.Fault
+	if errors.As(err, &f) && f.Kind == fault.InvalidInput {
+		return nil, strings.Split(f.Unwrap().Error(), "\n"), nil
+	}
+	return machine, []string{}, err
+}
+
 // machineName is what a state machine is called in $$.StateMachine.
 func machineName(file string) string {
 	name, _, _ := strings.Cut(filepath.Base(file), ".")
@@ -242,13 +256,8 @@ func validateStateMachine(s streams, definition string) error {
 	if err != nil {
 		return err
 	}
-	machine, err := asl.Parse(file, text)
-	problems := []string{}
-	var f *fault.Fault
-	switch {
-	case errors.As(err, &f) && f.Kind == fault.InvalidInput:
-		problems = strings.Split(f.Unwrap().Error(), "\n")
-	case err != nil:
+	machine, problems, err := parseDefinition(file, text)
+	if err != nil {
 		return err
 	}
 	resources := []string{}
