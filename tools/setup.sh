@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt, the npm tools of package.json, and
 # the object services versitygw (S3), moto (AWS) and Azurite (Azure Blob), Kafka with a schema registry, and fakesnow (Snowflake); with
-# `setup.sh long` also Spark with Delta's jars. A stamp with the digest of what was asked for makes the next call instant.
+# `setup.sh long` also Spark with Delta's jars, with `setup.sh terraform` an AWS provider. A stamp with the digest of what was asked for makes the next call instant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .tools
@@ -97,6 +97,20 @@ if java_ok && [ "$(cat .tools/registry/stamp 2>/dev/null)" != "$want" ]; then
 	java_args registry "$(printf '%s:' "$PWD"/.tools/registry/app/*-runner.jar)"
 	registry_once "$(free_port)"
 	echo "$want" >.tools/registry/stamp
+fi
+
+if [ "${1:-}" = terraform ]; then
+	# The genuine AWS provider of May 2021, the last that is a Go module of its own. No later one can be built from the module proxy.
+	provider=github.com/terraform-providers/terraform-provider-aws version=v1.60.1-0.20210513231836-489654890359
+	want=$(echo "$provider@$version $(go env GOVERSION GOOS GOARCH)" | stamp -)
+	if [ "$(cat .tools/terraform-provider-aws/stamp 2>/dev/null)" != "$want" ]; then
+		echo "tools: building the AWS provider 3.40 into .tools/terraform-provider-aws (5 to 10 minutes, 4 GB of memory)"
+		rm -rf .tools/terraform-provider-aws
+		mkdir -p .tools/terraform-provider-aws/src
+		(cd .tools/terraform-provider-aws/src && go mod init build && go get "$provider@$version" && nice go build -ldflags=-s -o ../terraform-provider-aws "$provider") \
+			>.tools/terraform-provider-aws/log 2>&1 || { cat .tools/terraform-provider-aws/log >&2; exit 1; }
+		echo "$want" >.tools/terraform-provider-aws/stamp
+	fi
 fi
 
 [ "${1:-}" = long ] || exit 0
