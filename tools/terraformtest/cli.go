@@ -71,12 +71,22 @@ func (c CLI) State(ctx context.Context) (*tfjson.State, error) {
 	return state, state.UnmarshalJSON([]byte(out))
 }
 
-// Serve serves the provider over an account in this process, and gives the environment that makes Terraform use it.
-func Serve(ctx context.Context, schema *tfprovider.Schema, account *tfprovider.Account) ([]string, error) {
-	provider, err := tfprovider.New(schema, account)
+// Plan reads what a saved plan would give.
+func (c CLI) Plan(ctx context.Context, file string) (*tfjson.StateValues, error) {
+	out, err := c.Run(ctx, "show", "-json", "-no-color", file)
 	if err != nil {
 		return nil, err
 	}
+	plan := &tfjson.Plan{}
+	plan.UseJSONNumber(true)
+	if err := plan.UnmarshalJSON([]byte(out)); err != nil {
+		return nil, err
+	}
+	return plan.PlannedValues, nil
+}
+
+// Serve serves a provider in this process until the context ends, and gives the environment that makes Terraform use it.
+func Serve(ctx context.Context, provider *tfprovider.Provider) ([]string, error) {
 	if err := os.Setenv("TF_LOG_SDK_PROTO", "OFF"); err != nil { // it would trace each request to standard error, and has no other switch
 		return nil, err
 	}
@@ -101,7 +111,11 @@ func Serve(ctx context.Context, schema *tfprovider.Schema, account *tfprovider.A
 // New is Terraform in a folder with the test provider over an account, initialized.
 func New(t testing.TB, dir string, schema *tfprovider.Schema, account *tfprovider.Account) CLI {
 	t.Helper()
-	env, err := Serve(t.Context(), schema, account)
+	provider, err := tfprovider.New(schema, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := Serve(t.Context(), provider)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	tfjson "github.com/hashicorp/terraform-json"
 )
 
 // Overlay is how modules are changed for a provider that does not know all they use: lines of text, so that what is tested otherwise than it is
@@ -21,22 +22,25 @@ import (
 //	set TYPE.PATH EXPR     another value for an argument
 //	rename TYPE TYPE       another name of a resource type
 //	replace TEXT -> TEXT   in expressions
+//
+// Behind " # " stands why the provider cannot take what its schema does know.
 type Overlay struct {
 	lines  []overlayLine
 	unused map[string]bool
 }
 
-type overlayLine struct{ text, verb, path, to string }
+type overlayLine struct{ text, verb, path, to, why string }
 
 // ReadOverlay reads the lines; "#" begins a comment line.
 func ReadOverlay(text string) (*Overlay, error) {
 	o := &Overlay{unused: map[string]bool{}}
 	for line := range strings.Lines(text) {
+		line, why, _ := strings.Cut(line, " # ")
 		words := strings.Fields(line)
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		l := overlayLine{text: strings.Join(words, " "), verb: words[0]}
+		l := overlayLine{text: strings.Join(words, " "), verb: words[0], why: strings.TrimSpace(why)}
 		switch {
 		case l.verb == "drop" && len(words) == 2:
 			l.path = words[1]
@@ -87,6 +91,25 @@ func (o *Overlay) Apply(t testing.TB, tree string) (unused []string) {
 		}
 	}
 	return unused
+}
+
+// Needless gives the lines that drop, without a reason, what a schema knows.
+func (o *Overlay) Needless(schema *tfjson.ProviderSchema) (lines []string) {
+	for _, l := range o.lines {
+		typ, path, _ := strings.Cut(l.path, ".")
+		if r := schema.ResourceSchemas[typ]; l.verb == "drop" && l.why == "" && r != nil && (path == "" || hasArgument(r.Block, strings.Split(path, "."))) {
+			lines = append(lines, l.text)
+		}
+	}
+	return lines
+}
+
+func hasArgument(block *tfjson.SchemaBlock, path []string) bool {
+	if len(path) == 1 && block.Attributes[path[0]] != nil {
+		return true
+	}
+	nested := block.NestedBlocks[path[0]]
+	return nested != nil && (len(path) == 1 || hasArgument(nested.Block, path[1:]))
 }
 
 // edit is another text for a range of a file.

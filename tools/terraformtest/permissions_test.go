@@ -27,7 +27,7 @@ func TestAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resources := terraformtest.Index(state)
+	resources := terraformtest.Index(state.Values)
 	for _, p := range s.properties(t) {
 		if err := p.Check(resources); err != nil {
 			t.Error(err)

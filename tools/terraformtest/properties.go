@@ -61,7 +61,7 @@ func (p Property) String() string { return p.line }
 
 // CheckState is for terraform-plugin-testing.
 func (p Property) CheckState(_ context.Context, req statecheck.CheckStateRequest, resp *statecheck.CheckStateResponse) {
-	resp.Error = p.Check(Index(req.State))
+	resp.Error = p.Check(Index(req.State.Values))
 }
 
 // Resources are what was applied, by address.
@@ -70,7 +70,7 @@ type Resources map[string]map[string]any
 var module = regexp.MustCompile(`module\.([a-z_]+)(\[[^\]]*\])?\.`)
 
 // Index gathers the managed resources of all modules.
-func Index(state *tfjson.State) Resources {
+func Index(values *tfjson.StateValues) Resources {
 	all := Resources{}
 	var add func(m *tfjson.StateModule)
 	add = func(m *tfjson.StateModule) {
@@ -84,10 +84,33 @@ func Index(state *tfjson.State) Resources {
 			add(child)
 		}
 	}
-	if state.Values != nil && state.Values.RootModule != nil {
-		add(state.Values.RootModule)
+	if values != nil && values.RootModule != nil {
+		add(values.RootModule)
 	}
 	return all
+}
+
+// About tells whether all that the property speaks of is there.
+func (p Property) About(resources Resources) bool {
+	has := func(address string) bool {
+		base, every := strings.CutSuffix(address, "[*]")
+		for a := range resources {
+			if a == address || every && strings.HasPrefix(a, base+"[") {
+				return true
+			}
+		}
+		return false
+	}
+	if p.kind == "same" {
+		other, _, _ := strings.Cut(p.want, " ")
+		if base, keyed := strings.CutSuffix(other, `["{key}"]`); keyed {
+			other = base + "[*]"
+		}
+		if !has(other) {
+			return false
+		}
+	}
+	return has(p.address)
 }
 
 // Check tells whether the property holds.

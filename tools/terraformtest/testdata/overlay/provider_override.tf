@@ -1,5 +1,3 @@
-variable "endpoint" { type = string }
-
 provider "aws" {
   access_key                  = "tester"
   secret_key                  = "tester-secret"
