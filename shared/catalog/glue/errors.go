@@ -34,9 +34,6 @@ type call struct {
 
 // request makes one request, within its time. Credentials are taken before: which of the two was refused could not be told from its error.
 func (c *Catalog) request(ctx context.Context, k call, do func(context.Context) error) error {
-	if over := ended(ctx, k.op, k.object); over != nil {
-		return over
-	}
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if c.cfg.Credentials == nil {

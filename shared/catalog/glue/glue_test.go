@@ -27,7 +27,9 @@ func TestMoto(t *testing.T) {
 		name string
 		run  func(*testing.T, storetest.Service)
 	}{
-		{"Create", testCreate}, {"ChangesArePropagated", testChangesArePropagated}, {"Archive", testArchive}, {"Mended", testMended}, {"Late", testLate}, {"Foreign", testForeign}, {"Prune", testPrune}, {"DatabasePerLayer", testDatabasePerLayer}, {"DryRun", testDryRun}, {"Race", testRace}, {"AnotherReaderAgrees", testAnotherReaderAgrees},
+		{"Create", testCreate}, {"ChangesArePropagated", testChangesArePropagated}, {"Archive", testArchive}, {"Mended", testMended}, {"Late", testLate},
+		{"Foreign", testForeign}, {"Prune", testPrune}, {"DatabasePerLayer", testDatabasePerLayer}, {"DryRun", testDryRun}, {"Race", testRace},
+		{"AnotherReaderAgrees", testAnotherReaderAgrees},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, m) })
 	}
@@ -249,7 +251,7 @@ func testPrune(t *testing.T, m storetest.Service) {
 	register("gold.newer", func(t *catalog.Table) { t.Run = "20261128-0900" })
 	register("gold.other_pipeline", func(t *catalog.Table) { t.Pipeline = "other" })
 	register("gold.other_lake", func(t *catalog.Table) { t.Lake = "s3://bucket/other" })
-	r.put("shop", &types.TableInput{Name: aws.String("gold_foreign")})
+	r.put("shop", &types.TableInput{Name: aws.String("gold_foreign"), Parameters: map[string]string{"lakestep.pipeline": "shop", "lakestep.lake": "s3://bucket/lake"}})
 
 	declared := catalog.Declared{Pipeline: "shop", Lake: "s3://bucket/lake", Run: "20261128-0800", Tables: []string{"silver.kept", "gold.not_yet"}}
 	want := []catalog.Change{
@@ -290,6 +292,14 @@ func testDatabasePerLayer(t *testing.T, m storetest.Service) {
 	}
 	gold := orders()
 	gold.Name = "gold.orders"
+	both := newRig(t, m, "lake_silver", "lake_gold").catalog(glue.Options{Database: "lake_{layer}"})
+	if _, err := both.Register(t.Context(), gold); err != nil {
+		t.Error(err)
+	}
+	if got, err := both.Prune(t.Context(), catalog.Declared{Pipeline: "shop", Lake: "s3://bucket/lake"}); err != nil || len(got) != 1 || got[0].Entry != "lake_gold.orders" {
+		t.Error(got, err)
+	}
+	r = newRig(t, m, "lake_silver")
 	for _, dry := range []bool{false, true} {
 		_, err = r.catalog(glue.Options{Database: "lake_{layer}", DryRun: dry}).Register(t.Context(), gold)
 		if fault.KindOf(err) != fault.InvalidInput || !strings.Contains(err.Error(), "no database lake_gold") || !strings.Contains(fault.HintOf(err), "create-database") {
@@ -322,6 +332,7 @@ func (r *rig) locking() {
 		entry.Lock()
 		defer entry.Unlock()
 		if there := r.get("shop", q.input(r.t).TableInput.Name); there != nil && *there.VersionId != q.input(r.t).VersionId {
+			r.refused++
 			return problem(400, "ConcurrentModificationException")
 		}
 		req, err := http.NewRequest(http.MethodPost, *r.cfg.BaseEndpoint, strings.NewReader(string(q.body)))
@@ -356,6 +367,7 @@ func testRace(t *testing.T, m storetest.Service) {
 		})
 	}
 	wg.Wait()
+	t.Logf("%d updates were refused", r.refused)
 	got := r.get("shop", "silver_orders")
 	if cols := columns(got.StorageDescriptor.Columns); got.Parameters["lakestep.version"] != "15" || !slices.Contains(cols, "added_5 string") || len(cols) != 5 {
 		t.Errorf("version %s, columns %v", got.Parameters["lakestep.version"], cols)

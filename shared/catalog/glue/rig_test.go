@@ -95,6 +95,8 @@ type rig struct {
 	spy    *spy
 	cfg    aws.Config
 	vendor *vendor.Client
+
+	refused int // updates, by locking
 }
 
 func newRig(t *testing.T, s storetest.Service, databases ...string) *rig {
