@@ -142,45 +142,40 @@ func (s stack) created(t *testing.T, dir config.TestStepConfigFunc) resource.Tes
 	return s.step(t, dir, only{tfjson.ActionCreate}, plancheck.ExpectResourceAction(bucket, plancheck.ResourceActionCreate), plancheck.ExpectUnknownValue(bucket, path("arn")))
 }
 
-// drifted is an apply after somebody changed and removed things by hand.
-func (s stack) drifted(t *testing.T, dir config.TestStepConfigFunc) resource.TestStep {
+// changed is an apply after somebody changed and removed things by hand, and of new code: functions get a version, which the alias names then.
+func (s stack) changed(t *testing.T, tree string, dir config.TestStepConfigFunc) resource.TestStep {
 	step := s.step(t, dir,
 		plancheck.ExpectResourceAction(queue, plancheck.ResourceActionUpdate),
 		plancheck.ExpectResourceAction(gold, plancheck.ResourceActionCreate),
-		plancheck.ExpectResourceAction(bucket, plancheck.ResourceActionNoop))
+		plancheck.ExpectResourceAction(silver, plancheck.ResourceActionUpdate),
+		plancheck.ExpectUnknownValue(silver, path("version")),
+		plancheck.ExpectResourceAction(live, plancheck.ResourceActionUpdate),
+		plancheck.ExpectResourceAction(bucket, plancheck.ResourceActionNoop),
+		plancheck.ExpectResourceAction(machine, plancheck.ResourceActionNoop))
 	step.PreConfig = func() {
 		err := errors.Join(
 			s.account.Change("aws_sqs_queue", "https://sqs.us-east-1.amazonaws.com/123456789012/"+s.name+"-events", "receive_wait_time_seconds", number(0)),
-			s.account.Remove("aws_lambda_function", s.name+"-gold"))
+			s.account.Remove("aws_lambda_function", s.name+"-gold"),
+			os.WriteFile(filepath.Join(tree, "dist", "lakestep-aws.zip"), []byte("new"), 0o644))
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	return step
-}
-
-// updated is an apply with new code: functions get a version, which the alias names then.
-func (s stack) updated(t *testing.T, tree string, dir config.TestStepConfigFunc) resource.TestStep {
-	step := s.step(t, dir,
-		only{tfjson.ActionUpdate},
-		plancheck.ExpectResourceAction(silver, plancheck.ResourceActionUpdate),
-		plancheck.ExpectUnknownValue(silver, path("version")),
-		plancheck.ExpectResourceAction(live, plancheck.ResourceActionUpdate),
-		plancheck.ExpectResourceAction(machine, plancheck.ResourceActionNoop))
-	step.PreConfig = func() {
-		if err := os.WriteFile(filepath.Join(tree, "dist", "lakestep-aws.zip"), []byte("new"), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
-	second, err := terraformtest.Properties(`functions.aws_lambda_alias.live["silver"] function_version = "2"`, nil)
+	after, err := terraformtest.Properties(`
+		functions.aws_lambda_alias.live["silver"]     function_version          = "2"
+		functions.aws_lambda_alias.live["gold"]       function_version          = "1"
+		triggers.aws_sqs_queue.events                 receive_wait_time_seconds = 20`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	step.ConfigStateChecks = []statecheck.StateCheck{second[0]}
+	step.ConfigStateChecks = nil
+	for _, p := range after {
+		step.ConfigStateChecks = append(step.ConfigStateChecks, p)
+	}
 	return step
 }
 
-// destroyed is a configuration without any modules: terraform-plugin-testing's own destroy cannot read states with some. TestAll runs terraform destroy.
+// destroyed is a configuration without any modules: terraform-plugin-testing's own destroy cannot read states with some. TestApplyAll runs terraform destroy.
 func (s stack) destroyed(t *testing.T) resource.TestStep {
 	return resource.TestStep{
 		ProtoV5ProviderFactories: s.factories(t), Config: `provider "aws" { region = "us-east-1" }`,
@@ -193,7 +188,7 @@ func (s stack) destroyed(t *testing.T) resource.TestStep {
 func TestDev(t *testing.T) {
 	s := dev()
 	tree, dir := s.workdir(t)
-	resource.Test(t, resource.TestCase{Steps: []resource.TestStep{s.created(t, dir), s.drifted(t, dir), s.updated(t, tree, dir), s.destroyed(t)}})
+	resource.Test(t, resource.TestCase{Steps: []resource.TestStep{s.created(t, dir), s.changed(t, tree, dir), s.destroyed(t)}})
 	s.gone(t)
 }
 
