@@ -110,7 +110,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	io := func() streams { return streams{out: stdout, err: stderr, json: g.output == "json", format: g.output} }
 	root.AddCommand(runCommand(&g, io), validateCommand(&g, io), queryCommand(&g, io), tableCommand(&g, io), gateCommand(&g, io), maintainCommand(&g, io), runsCommand(&g, io), sampleCommand(io),
 		sourceCommand(&g, io), streamCommand(&g, io), catalogCommand(&g, io))
-	root.AddCommand(stateMachineCommand(io))
+	root.AddCommand(stateMachineCommand(io), awsCommand(io))
 	err := root.ExecuteContext(ctx)
 	var reported errReported
 	if err != nil && !errors.As(err, &reported) {
