@@ -2,7 +2,7 @@
 
 resource "aws_sqs_queue" "events" {
   name                       = "${var.name}-events"
-  delay_seconds              = 10 # the list of executions lags behind: see shared/host/starter, Delay
+  delay_seconds              = 10                        # the list of executions lags behind: see shared/host/starter, Delay
   visibility_timeout_seconds = 6 * var.starter_timeout_s # what AWS asks for, so that a throttled starter has time to come back
   message_retention_seconds  = 4 * 24 * 3600
   receive_wait_time_seconds  = 20
