@@ -15,6 +15,7 @@ type Provider struct {
 	account   *Account // nil: nothing is kept, and a resource is what its state says
 	templates templates
 	rules     rules
+	ahead     bool
 
 	region      string
 	defaultTags object
@@ -30,6 +31,13 @@ func New(schema *Schema, account *Account) (*Provider, error) {
 	}
 	p := &Provider{schema: schema, account: account, templates: readTemplates(valueText), rules: rules, region: "us-east-1"}
 	return p, nil
+}
+
+// Ahead makes plans say what apply would give, down to ids and ARNs, and refuse what apply would refuse: one plan of an empty account is then as
+// good as an apply, at a third of its cost. Such a plan cannot be applied.
+func (p *Provider) Ahead() *Provider {
+	p.ahead = true
+	return p
 }
 
 func (p *Provider) GetMetadata(context.Context, *tfprotov5.GetMetadataRequest) (*tfprotov5.GetMetadataResponse, error) {

@@ -101,6 +101,10 @@ func (p *Provider) PlanResourceChange(_ context.Context, req *tfprotov5.PlanReso
 		if attribute(s, "region") != nil && config["region"] == nil {
 			planned["region"] = p.region
 		}
+		if p.ahead && whole(config) {
+			resp.PlannedState, resp.Diagnostics, err = p.made(req.TypeName, s, nil, planned)
+			return resp, err
+		}
 	} else if resp.RequiresReplace, err = p.changes(req.TypeName, s, prior, planned); err != nil {
 		return nil, err
 	}
@@ -166,42 +170,46 @@ func (p *Provider) ApplyResourceChange(_ context.Context, req *tfprotov5.ApplyRe
 	if err != nil {
 		return nil, err
 	}
+	if planned == nil {
+		if p.account != nil {
+			p.account.remove(req.TypeName, p.key(req.TypeName, s, prior))
+		}
+		return resp, nil
+	}
+	resp.NewState, resp.Diagnostics, err = p.made(req.TypeName, s, prior, planned)
+	if len(resp.Diagnostics) > 0 {
+		resp.NewState = req.PriorState
+	}
+	return resp, err
+}
+
+// made fills what is unknown of a resource, and puts it into the account.
+func (p *Provider) made(typ string, s *tfprotov5.Schema, prior, planned object) (*tfprotov5.DynamicValue, []*tfprotov5.Diagnostic, error) {
 	account := p.account
 	if account == nil {
 		account = NewAccount()
 	}
-	if planned == nil {
-		account.remove(req.TypeName, p.key(req.TypeName, s, prior))
-		return resp, nil
-	}
-	sc := &scope{typ: req.TypeName, schema: s, values: planned, account: account, region: p.region, revision: 1}
+	sc := &scope{typ: typ, schema: s, values: planned, account: account, region: p.region, revision: 1}
 	if prior != nil {
-		if was := account.get(req.TypeName, p.key(req.TypeName, s, prior)); was != nil {
+		if was := account.get(typ, p.key(typ, s, prior)); was != nil {
 			sc.revision = was.revision + 1
 		}
 	}
 	if err := p.fill(sc); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	wire, state, err := encode(s, planned)
+	if err != nil || p.account == nil {
+		return wire, nil, err
+	}
+	if problems := p.rules.resolve(typ, planned, account); len(problems) > 0 {
+		return nil, problems, nil
+	}
+	err = account.put(typ, p.key(typ, s, planned), &thing{state: state, values: planned, revision: sc.revision}, prior == nil)
 	if err != nil {
-		return nil, err
+		return nil, []*tfprotov5.Diagnostic{problem(nil, "It exists already", err.Error())}, nil
 	}
-	if p.account != nil {
-		resp.Diagnostics = p.rules.resolve(req.TypeName, planned, account)
-	}
-	if len(resp.Diagnostics) == 0 {
-		err = account.put(req.TypeName, p.key(req.TypeName, s, planned), &thing{state: state, values: planned, revision: sc.revision}, prior == nil)
-		if err != nil {
-			resp.Diagnostics = append(resp.Diagnostics, problem(nil, "It exists already", err.Error()))
-		}
-	}
-	if len(resp.Diagnostics) > 0 {
-		resp.NewState = req.PriorState
-		return resp, nil
-	}
-	resp.NewState = wire
-	return resp, nil
+	return wire, nil, nil
 }
 
 // ImportResourceState finds a resource of the account by its id.

@@ -56,7 +56,7 @@ func (p *Provider) fill(s *scope) error {
 func (p *Provider) fillOne(s *scope, a *tfprotov5.SchemaAttribute) error {
 	s.filling[a.Name] = true
 	defer delete(s.filling, a.Name)
-	made := p.made(s, a)
+	made := p.textFor(s, a)
 	x, err := parsed(a.Type, made)
 	if err != nil {
 		return fmt.Errorf("%s.%s: %w", s.typ, a.Name, err)
@@ -65,8 +65,8 @@ func (p *Provider) fillOne(s *scope, a *tfprotov5.SchemaAttribute) error {
 	return nil
 }
 
-// made is the text of an attribute's value.
-func (p *Provider) made(s *scope, a *tfprotov5.SchemaAttribute) string {
+// textFor is the text of an attribute's value.
+func (p *Provider) textFor(s *scope, a *tfprotov5.SchemaAttribute) string {
 	if prefix, has := s.values[a.Name+"_prefix"]; has && attribute(s.schema, a.Name+"_prefix") != nil && a.Optional {
 		if text(prefix) == "" {
 			prefix = "terraform-"
