@@ -4,7 +4,7 @@ RUN_CMD ?= bin/lakestep sample && bin/lakestep run
 # minicore_disabled: without it the Snowflake driver writes a library of its own to the temporary folder at every start, and loads it.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test/long test/terraform lint bench/sources package/aws deploy/aws rollback/aws destroy/aws lint/terraform clean clean/data
+.PHONY: help build run test test/long test/terraform test/aws lint bench/sources package/aws deploy/aws rollback/aws destroy/aws lint/terraform clean clean/data
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ test/terraform: ## the modules: every mutant of them, and the genuine AWS provid
 	@tools/need.sh test
 	@tools/setup.sh terraform
 	@tools/test.sh terraform
+
+test/aws: build package/aws ## the package in AWS's own Lambda emulator; make deploy/aws, runs, update, rollback and make destroy/aws against moto; half an hour
+	@tools/need.sh test
+	@tools/setup.sh aws
+	@tools/test.sh aws
 
 lint: ## golangci-lint, when it is installed (the layers and sizes are also checked by `make test`)
 	@command -v golangci-lint >/dev/null || { echo "golangci-lint is not installed: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0"; exit 1; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what only the tests need into .tools/ (ignored by git): the Python readers of requirements.txt, the npm tools of package.json, and
 # the object services versitygw (S3), moto (AWS) and Azurite (Azure Blob), Kafka with a schema registry, and fakesnow (Snowflake); with
-# `setup.sh long` also Spark with Delta's jars, with `setup.sh terraform` an AWS provider. A stamp with the digest of what was asked for makes the next call instant.
+# `setup.sh long` also Spark with Delta's jars, with `setup.sh terraform` an AWS provider, with `setup.sh aws` that and AWS's Lambda emulator. A stamp with the digest of what was asked for makes the next call instant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .tools
@@ -99,7 +99,21 @@ if java_ok && [ "$(cat .tools/registry/stamp 2>/dev/null)" != "$want" ]; then
 	echo "$want" >.tools/registry/stamp
 fi
 
-if [ "${1:-}" = terraform ]; then
+if [ "${1:-}" = aws ]; then # the emulator of Lambda's runtime that AWS has in its images; of the packages that can be had here, sam's holds it
+	want=$(echo "aws-sam-cli 1.170.0" | stamp -)
+	if [ "$(cat .tools/rie/stamp 2>/dev/null)" != "$want" ]; then
+		echo "tools: fetching AWS's Lambda emulator into .tools/rie"
+		rm -rf .tools/rie
+		mkdir -p .tools/rie
+		"$python" -m pip download --quiet --disable-pip-version-check --no-input --no-deps --dest .tools/rie aws-sam-cli==1.170.0
+		"$python" -c 'import sys, zipfile; open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("samcli/local/rapid/aws-lambda-rie-x86_64"))' .tools/rie/*.whl .tools/rie/aws-lambda-rie
+		chmod +x .tools/rie/aws-lambda-rie
+		rm .tools/rie/*.whl
+		echo "$want" >.tools/rie/stamp
+	fi
+fi
+
+if [ "${1:-}" = terraform ] || [ "${1:-}" = aws ]; then
 	# The genuine AWS provider of May 2021, the last that is a Go module of its own. No later one can be built from the module proxy.
 	provider=github.com/terraform-providers/terraform-provider-aws version=v1.60.1-0.20210513231836-489654890359
 	want=$(echo "$provider@$version $(go env GOVERSION GOOS GOARCH)" | stamp -)

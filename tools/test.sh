@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the suites one after the other, and says at the end what each took. `test.sh` runs those of `make test`,
-# `test.sh long` those of `make test/long`, `test.sh terraform` those of `make test/terraform`. All suites run even if one fails; the exit code is 1 if any did.
+# `test.sh long` those of `make test/long`, `test.sh terraform` and `test.sh aws` those of `make test/terraform` and `make test/aws`. All suites run even if one fails; the exit code is 1 if any did.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export LAKESTEP_TEST_PYTHON=$PWD/.tools/venv/bin/python
@@ -70,8 +70,14 @@ terraform)
 	export LAKESTEP_TERRAFORM=1 LAKESTEP_TEST_AWS_PROVIDER=$PWD/.tools/terraform-provider-aws/terraform-provider-aws
 	suite "terraform" go_test -count=1 -timeout 120m ./tools/tfprovider ./tools/terraformtest
 	;;
+aws)
+	export LAKESTEP_TEST_AWS_PROVIDER=$PWD/.tools/terraform-provider-aws/terraform-provider-aws LAKESTEP_TEST_RIE=$PWD/.tools/rie/aws-lambda-rie
+	export LAKESTEP_TEST_PACKAGE=$PWD/dist/lakestep-aws.zip
+	suite "the package in AWS's emulator" go_test -count=1 -timeout 20m -run TestPackage ./functions/cmd/lambda
+	suite "deploy, run, update, roll back, destroy" go_test -count=1 -timeout 60m -run TestDeploy ./tools/terraformtest
+	;;
 *)
-	echo "usage: tools/test.sh [long|terraform]" >&2
+	echo "usage: tools/test.sh [long|terraform|aws]" >&2
 	exit 2
 	;;
 esac

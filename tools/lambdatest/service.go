@@ -19,6 +19,7 @@ type Service struct {
 	upstream  url.URL
 	mu        sync.Mutex
 	functions map[string]*Function
+	deployed  *deployed
 	Called    []string // names of functions, in the order of calls
 }
 
@@ -65,9 +66,16 @@ func (s *Service) Add(name string, f *Function) {
 func (s *Service) invoke(w http.ResponseWriter, r *http.Request) {
 	name := nameOf(r.PathValue("function"))
 	s.mu.Lock()
-	f := s.functions[name]
+	f, d := s.functions[name], s.deployed
 	s.Called = append(s.Called, name)
 	s.mu.Unlock()
+	if f == nil && d != nil {
+		var err error
+		if f, err = d.find(r.Context(), r.PathValue("function")); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+	}
 	if f == nil {
 		w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException")
 		http.Error(w, `{"Type":"User","Message":"Function not found: `+name+`"}`, http.StatusNotFound)

@@ -81,20 +81,26 @@ func TestOverlayIsNeeded(t *testing.T) {
 // genuine is Terraform with the genuine provider over examples/dev and a new moto.
 func genuine(t *testing.T) applied {
 	t.Helper()
+	return genuineAt(t, func() string { return storetest.Moto(t).Endpoint })
+}
+
+// genuineAt is the same over what plays AWS at an address.
+func genuineAt(t *testing.T, start func() string) applied {
+	t.Helper()
 	provider := os.Getenv("LAKESTEP_TEST_AWS_PROVIDER")
 	if provider == "" {
 		t.Skip("SKIPPED: no genuine AWS provider: LAKESTEP_TEST_AWS_PROVIDER is not set (make test/terraform builds one)")
 	}
-	moto := storetest.Moto(t)
+	endpoint := start()
 	tree, overlay, _ := overlaid(t)
 	rc := filepath.Join(tree, "terraform.rc")
 	config := fmt.Sprintf("provider_installation {\n  dev_overrides { \"hashicorp/aws\" = %q }\n  direct {}\n}\n", filepath.Dir(provider))
 	if err := os.WriteFile(rc, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a := applied{tree: tree, overlay: overlay, endpoint: moto.Endpoint, CLI: terraformtest.CLI{
+	a := applied{tree: tree, overlay: overlay, endpoint: endpoint, CLI: terraformtest.CLI{
 		Program: terraformtest.Terraform(t), Dir: filepath.Join(tree, "terraform", "examples", "dev"),
-		Env: []string{"TF_CLI_CONFIG_FILE=" + rc, "TF_VAR_endpoint=" + moto.Endpoint, "AWS_EC2_METADATA_DISABLED=true"},
+		Env: []string{"TF_CLI_CONFIG_FILE=" + rc, "TF_VAR_endpoint=" + endpoint, "AWS_EC2_METADATA_DISABLED=true"},
 	}}
 	if _, err := a.Run(t.Context(), "get", "-no-color"); err != nil { // init would look for the provider in the registry
 		t.Fatal(err)
