@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # make deploy/aws: builds the package, shows what would change, asks, changes it, and starts a run that must succeed. May be repeated: an update of the
-# code is the same command. lib.sh lists the settings; also SKIP_PACKAGE=1 (take dist/lakestep-aws.zip as it is) and SKIP_SMOKE=1.
+# code is the same command. lib.sh lists the settings; also SKIP_PACKAGE=1 (take the package as it is) and SKIP_SMOKE=1.
 . "$(dirname "$0")/lib.sh"
 
 need terraform "https://developer.hashicorp.com/terraform/install, 1.9 or later"
 [ -n "${SKIP_PACKAGE:-}" ] || make --no-print-directory build package/aws
-[ -f dist/lakestep-aws.zip ] || { echo "dist/lakestep-aws.zip is missing: make package/aws" >&2; exit 1; }
 
 if command -v aws >/dev/null; then
 	say "account"

@@ -12,9 +12,15 @@ locals {
 }
 
 data "aws_availability_zones" "here" {
+  #checkov:skip=CKV_AWS_394:The list is looked at once, when the subnets are made: they ignore what it says later.
   count = local.made ? 1 : 0
 
   state = "available"
+
+  filter { # no Local Zones
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
 }
 
 resource "aws_vpc" "lakestep" {
@@ -37,6 +43,10 @@ resource "aws_subnet" "private" {
   availability_zone = data.aws_availability_zones.here[0].names[count.index]
 
   tags = { Name = "${var.name}-private-${count.index}" }
+
+  lifecycle {
+    ignore_changes = [availability_zone] # a new zone in the list must not move a subnet
+  }
 }
 
 resource "aws_route_table" "private" {

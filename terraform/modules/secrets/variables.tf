@@ -25,6 +25,11 @@ variable "secrets" {
     condition     = alltrue([for name in keys(var.secrets) : can(regex("^[A-Za-z0-9/_+=.@-]{1,200}$", name)) && !can(regex("-[A-Za-z0-9]{6}$", name))])
     error_message = "A secret's name has letters, digits and /_+=.@-, and does not end in a hyphen and six characters: so end the ARNs that AWS makes."
   }
+
+  validation {
+    condition     = alltrue([for s in values(var.secrets) : s.rotation_days >= 1 && s.rotation_days <= 90])
+    error_message = "Secrets are rotated every 1 to 90 days."
+  }
 }
 
 variable "kms_key_arn" {
