@@ -94,10 +94,10 @@ resource "aws_cloudwatch_metric_alarm" "old_events" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "rule" {
-  for_each = var.rules
+  for_each = merge(var.rules, { held = aws_cloudwatch_event_rule.held.name })
 
   alarm_name        = "${var.name}-rule-${each.key}"
-  alarm_description = "EventBridge could not deliver events of the rule ${each.value}. docs/runbook-aws.md#rule"
+  alarm_description = "EventBridge could not deliver what the rule ${each.value} is about. docs/runbook-aws.md#rule"
 
   namespace           = "AWS/Events"
   metric_name         = "FailedInvocations"
