@@ -60,7 +60,7 @@ rollback/aws: ## the code before this one, in all functions of EXAMPLE's stack; 
 destroy/aws: ## EXAMPLE's stack down, its data kept; KEEP_DATA=false deletes them, too
 	@tools/aws/destroy.sh
 
-lint/terraform: ## terraform fmt and validate, tflint, checkov
+lint/terraform: ## terraform fmt, tflint, checkov
 	@tools/aws/lint.sh
 
 clean: ## remove what was built, and the tests' tools
