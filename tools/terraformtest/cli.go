@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -29,7 +30,7 @@ type CLI struct {
 // Failed is a run of Terraform that did not succeed.
 type Failed struct {
 	Args   []string
-	Output string
+	Output string // what it printed where errors stand: standard error, if there is something on it
 	err    error
 }
 
@@ -44,8 +45,13 @@ func (c CLI) Run(ctx context.Context, args ...string) (string, error) {
 	cmd.Env = append(environment(), c.Env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = time.Second // its providers may hold its output
 	if err := cmd.Run(); err != nil {
-		return out.String(), &Failed{Args: args, Output: out.String() + errs.String(), err: err}
+		failed := &Failed{Args: args, Output: errs.String(), err: err}
+		if failed.Output == "" {
+			failed.Output = out.String()
+		}
+		return out.String(), failed
 	}
 	return out.String(), nil
 }

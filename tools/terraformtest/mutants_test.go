@@ -35,7 +35,7 @@ func TestMutants(t *testing.T) {
 	total := len(mutants)
 	whole := os.Getenv("LAKESTEP_TERRAFORM") != ""
 	if !whole {
-		mutants = sample(mutants, 4)
+		mutants = spread(mutants, 4)
 	}
 	h := &hunt{schema: schema, stack: all(), verdicts: map[string]string{}, kinds: map[string]string{}}
 	h.run(t, mutants)
@@ -62,8 +62,8 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// sample takes a few of each kind, spread over all.
-func sample(mutants []terraformtest.Mutant, each int) (some []terraformtest.Mutant) {
+// spread takes a few of each kind, spread over all.
+func spread(mutants []terraformtest.Mutant, each int) (some []terraformtest.Mutant) {
 	byKind := map[string][]terraformtest.Mutant{}
 	for _, m := range mutants {
 		byKind[m.Kind] = append(byKind[m.Kind], m)

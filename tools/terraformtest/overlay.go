@@ -2,6 +2,7 @@ package terraformtest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,8 +21,9 @@ import (
 //	drop TYPE              resources of the type, also from depends_on
 //	drop TYPE.PATH         an argument or block
 //	set TYPE.PATH EXPR     another value for an argument
+//	add TYPE.NAME EXPR     an argument more
 //	rename TYPE TYPE       another name of a resource type
-//	replace TEXT -> TEXT   in expressions
+//	replace TEXT -> TEXT   in expressions, of all files or ("replace in FOLDER TEXT -> TEXT") of one folder's
 //
 // Behind " # " stands why the provider cannot take what its schema does know.
 type Overlay struct {
@@ -29,7 +31,7 @@ type Overlay struct {
 	unused map[string]bool
 }
 
-type overlayLine struct{ text, verb, path, to, why string }
+type overlayLine struct{ text, verb, folder, path, to, why string }
 
 // ReadOverlay reads the lines; "#" begins a comment line.
 func ReadOverlay(text string) (*Overlay, error) {
@@ -44,9 +46,12 @@ func ReadOverlay(text string) (*Overlay, error) {
 		switch {
 		case l.verb == "drop" && len(words) == 2:
 			l.path = words[1]
-		case l.verb == "rename" && len(words) == 3, l.verb == "set" && len(words) > 2:
+		case l.verb == "rename" && len(words) == 3, (l.verb == "set" || l.verb == "add") && len(words) > 2:
 			l.path, l.to = words[1], strings.Join(words[2:], " ")
-		case l.verb == "replace":
+		case l.verb == "replace" && len(words) > 3:
+			if words[1] == "in" {
+				l.folder, words = words[2], words[2:]
+			}
 			from, to, ok := strings.Cut(strings.Join(words[1:], " "), " -> ")
 			if !ok {
 				return nil, fmt.Errorf("%q: want replace TEXT -> TEXT", l.text)
@@ -120,7 +125,8 @@ type edit struct {
 
 func (o *Overlay) file(path string, text []byte) ([]byte, error) {
 	for _, l := range o.lines {
-		if l.verb == "replace" && bytes.Contains(text, []byte(l.path)) {
+		here := l.folder == "" || strings.HasSuffix(filepath.ToSlash(filepath.Dir(path)), "/"+l.folder)
+		if l.verb == "replace" && here && bytes.Contains(text, []byte(l.path)) {
 			text = bytes.ReplaceAll(text, []byte(l.path), []byte(l.to))
 			delete(o.unused, l.text)
 		}
@@ -136,14 +142,16 @@ func (o *Overlay) file(path string, text []byte) ([]byte, error) {
 			edits = append(edits, o.resource(block)...)
 		}
 	}
-	slices.SortFunc(edits, func(a, b edit) int { return b.from - a.from })
-	last := len(text)
-	for _, e := range edits {
-		if e.to > last {
-			continue // within something that goes as a whole
-		}
+	// From the end, so that ranges hold; what lies within something that goes as a whole goes with it.
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Or(a.from-b.from, b.to-a.to) })
+	end := 0
+	edits = slices.DeleteFunc(edits, func(e edit) bool {
+		inside := e.from < end
+		end = max(end, e.to)
+		return inside
+	})
+	for _, e := range slices.Backward(edits) {
 		text = slices.Concat(text[:e.from], []byte(e.text), text[e.to:])
-		last = e.from
 	}
 	return text, nil
 }
@@ -165,6 +173,10 @@ func (o *Overlay) resource(block *hclsyntax.Block) []edit {
 		switch {
 		case l.verb == "rename" && l.path == typ:
 			edits = append(edits, edit{block.LabelRanges[0].Start.Byte, block.LabelRanges[0].End.Byte, fmt.Sprintf("%q", l.to)})
+		case inside && l.verb == "add":
+			delete(o.unused, l.text)
+			end := block.OpenBraceRange.End.Byte
+			edits = append(edits, edit{end, end, "\n  " + path + " = " + l.to})
 		case inside && l.verb != "replace":
 			edits = append(edits, o.argument(l, block.Body, strings.Split(path, "."))...)
 		}

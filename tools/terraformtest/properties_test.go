@@ -66,7 +66,8 @@ func TestOverlay(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := os.WriteFile(file, []byte(`resource "aws_new" "a" {
-  x = 1
+  x          = 1
+  depends_on = [aws_new.b]
 }
 resource "aws_object" "b" {
   keep = aws_object.c.id
@@ -89,7 +90,7 @@ resource "aws_object" "b" {
 		t.Fatal(err)
 	}
 	overlay, err := terraformtest.ReadOverlay("drop aws_new\nrename aws_object aws_old\nreplace aws_object.c -> aws_old.c\n" +
-		"drop aws_object.gone\nset aws_object.kind \"old\"\ndrop aws_object.inner.gone\ndrop aws_object.many\ndrop aws_object.never\n")
+		"drop aws_object.gone\nadd aws_object.more 6\nset aws_object.kind \"old\"\ndrop aws_object.inner.gone\ndrop aws_object.many\ndrop aws_object.never\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ resource "aws_object" "b" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `resource "aws_old" "b" { keep = aws_old.c.id kind = "old" inner { stay = 4 } depends_on = [aws_old.c] }`
+	const want = `resource "aws_old" "b" { more = 6 keep = aws_old.c.id kind = "old" inner { stay = 4 } depends_on = [aws_old.c] }`
 	if s := strings.Join(strings.Fields(string(got)), " "); s != want {
 		t.Errorf("got %s", s)
 	}

@@ -1,6 +1,7 @@
 provider "aws" {
   access_key                  = "tester"
   secret_key                  = "tester-secret"
+  max_retries                 = 2 # what moto does not know it answers with 500s, again and again
   skip_credentials_validation = true
   skip_metadata_api_check     = true
   s3_force_path_style         = true
