@@ -136,7 +136,8 @@ func (a applied) plan(ctx context.Context) (string, error) {
 	case err == nil:
 		return "", nil
 	case errors.As(err, &failed) && !strings.Contains(failed.Output, "Error:"):
-		return out, nil
+		_, changes, _ := strings.Cut(out, "Terraform will perform")
+		return changes, nil
 	}
 	return "", err
 }

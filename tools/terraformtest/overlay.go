@@ -22,6 +22,7 @@ import (
 //	drop TYPE.PATH         an argument or block
 //	set TYPE.PATH EXPR     another value for an argument
 //	add TYPE.NAME EXPR     an argument more
+//	ignore TYPE.NAME       what the provider says of an argument afterwards
 //	rename TYPE TYPE       another name of a resource type
 //	replace TEXT -> TEXT   in expressions, of all files or ("replace in FOLDER TEXT -> TEXT") of one folder's
 //
@@ -44,7 +45,7 @@ func ReadOverlay(text string) (*Overlay, error) {
 		}
 		l := overlayLine{text: strings.Join(words, " "), verb: words[0], why: strings.TrimSpace(why)}
 		switch {
-		case l.verb == "drop" && len(words) == 2:
+		case (l.verb == "drop" || l.verb == "ignore") && len(words) == 2:
 			l.path = words[1]
 		case l.verb == "rename" && len(words) == 3, (l.verb == "set" || l.verb == "add") && len(words) > 2:
 			l.path, l.to = words[1], strings.Join(words[2:], " ")
@@ -177,6 +178,10 @@ func (o *Overlay) resource(block *hclsyntax.Block) []edit {
 			delete(o.unused, l.text)
 			end := block.OpenBraceRange.End.Byte
 			edits = append(edits, edit{end, end, "\n  " + path + " = " + l.to})
+		case inside && l.verb == "ignore":
+			delete(o.unused, l.text)
+			end := block.OpenBraceRange.End.Byte
+			edits = append(edits, edit{end, end, "\n  lifecycle {\n    ignore_changes = [" + path + "]\n  }\n"})
 		case inside && l.verb != "replace":
 			edits = append(edits, o.argument(l, block.Body, strings.Split(path, "."))...)
 		}

@@ -90,7 +90,7 @@ resource "aws_object" "b" {
 		t.Fatal(err)
 	}
 	overlay, err := terraformtest.ReadOverlay("drop aws_new\nrename aws_object aws_old\nreplace aws_object.c -> aws_old.c\n" +
-		"drop aws_object.gone\nadd aws_object.more 6\nset aws_object.kind \"old\"\ndrop aws_object.inner.gone\ndrop aws_object.many\ndrop aws_object.never\n")
+		"drop aws_object.gone\nignore aws_object.keep\nadd aws_object.more 6\nset aws_object.kind \"old\"\ndrop aws_object.inner.gone\ndrop aws_object.many\ndrop aws_object.never\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ resource "aws_object" "b" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `resource "aws_old" "b" { more = 6 keep = aws_old.c.id kind = "old" inner { stay = 4 } depends_on = [aws_old.c] }`
+	const want = `resource "aws_old" "b" { lifecycle { ignore_changes = [keep] } more = 6 keep = aws_old.c.id kind = "old" inner { stay = 4 } depends_on = [aws_old.c] }`
 	if s := strings.Join(strings.Fields(string(got)), " "); s != want {
 		t.Errorf("got %s", s)
 	}
