@@ -45,7 +45,7 @@ if [ -z "${SKIP_SMOKE:-}" ]; then
 		;;
 	esac
 fi
-"$(dirname "$0")/prune.sh" || echo "Old versions of the functions stay: see above." >&2
+tools/aws/prune.sh || echo "Old versions of the functions stay: see above." >&2
 
 say "outputs"
 tf output

@@ -181,12 +181,18 @@ func (d *deployment) changed(file string) string {
 // script runs one of tools/aws, as make does.
 func (d *deployment) script(name string, more ...string) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 5*time.Minute)
 	defer cancel()
 	began := time.Now()
+	said, err := os.Create(filepath.Join(d.t.TempDir(), name+".txt"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer said.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(root, "tools/aws", name))
-	cmd.Env = append(d.env, more...)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = append(d.env, more...), said, said, 10*time.Second
+	if err := cmd.Run(); err != nil {
+		out, _ := os.ReadFile(said.Name())
 		d.t.Fatalf("%s: %v\n%s\n%s", name, err, out, d.service.Logs())
 	}
 	d.t.Logf("%s %s: %.1f s", name, strings.Join(more, " "), time.Since(began).Seconds())
