@@ -4,12 +4,25 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"os"
 	"strings"
+	"testing"
 
 	tfjson "github.com/hashicorp/terraform-json"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 )
+
+// whole tells whether all is to be tried, however long it takes: make test/terraform says so.
+func whole() bool { return os.Getenv("LAKESTEP_TERRAFORM") != "" }
+
+// long skips a test that takes long.
+func long(t *testing.T) {
+	t.Helper()
+	if !whole() {
+		t.Skip("SKIPPED: long; make test/terraform runs it")
+	}
+}
 
 func path(name string) tfjsonpath.Path { return tfjsonpath.New(name) }
 

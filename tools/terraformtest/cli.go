@@ -121,6 +121,21 @@ func New(t testing.TB, dir string, schema *tfprovider.Schema, account *tfprovide
 	if err != nil {
 		t.Fatal(err)
 	}
+	return initialized(t, dir, provider)
+}
+
+// NewAhead is New with plans that are as good as an apply, of an account where nothing is yet.
+func NewAhead(t testing.TB, dir string, schema *tfprovider.Schema, account *tfprovider.Account) CLI {
+	t.Helper()
+	provider, err := tfprovider.New(schema, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return initialized(t, dir, provider.Ahead())
+}
+
+func initialized(t testing.TB, dir string, provider *tfprovider.Provider) CLI {
+	t.Helper()
 	env, err := Serve(t.Context(), provider)
 	if err != nil {
 		t.Fatal(err)

@@ -14,14 +14,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	ebtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	cdnow "github.com/lakestep/lakestep/sample"
+	"github.com/lakestep/lakestep/shared/event"
 	"github.com/lakestep/lakestep/shared/store/storetest"
 	"github.com/lakestep/lakestep/tools/lambdatest"
 )
@@ -59,6 +65,12 @@ func TestDeploy(t *testing.T) {
 	d.run()
 	if more := d.query("SELECT count(*) AS n FROM silver.cleaned_orders"); more <= rows || rows == 0 {
 		t.Errorf("%d rows, after the second quarter %d", rows, more)
+	}
+
+	d.land(bucket, "1997q3")
+	d.told(bucket)
+	if again := d.query("SELECT count(DISTINCT order_ts) AS n FROM silver.cleaned_orders WHERE order_ts >= TIMESTAMP '1997-07-01'"); again < 80 {
+		t.Errorf("after the events of the third quarter there are orders of %d of its days", again)
 	}
 
 	d.deploy(d.changed(first))
@@ -277,4 +289,79 @@ func (d *deployment) objects(bucket string) int {
 		d.t.Fatal(err)
 	}
 	return int(aws.ToInt32(out.KeyCount))
+}
+
+// told lets S3's events go the way that was applied: the rule, the queue, the starter, an execution. Those that the rule does not want come to nothing.
+func (d *deployment) told(bucket string) {
+	d.t.Helper()
+	wanted := []string{"landing/1997q3/orders/orders 1997q3+a.csv", "landing/1997q3/Käufer/ü (1).jsonl", "landing/1997q3/products/products.csv"}
+	var entries []ebtypes.PutEventsRequestEntry
+	put := func(name, kind, key string) {
+		detail, err := json.Marshal(map[string]any{
+			"version": "0", "bucket": map[string]string{"name": name}, "reason": "PutObject", "requester": "123456789012",
+			"object": map[string]any{"key": key, "size": 12, "etag": "b1946ac92492d2347c6235b4d2611184", "version-id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e", "sequencer": "0065BAF3A8C1D2E3F4"},
+		})
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		entries = append(entries, ebtypes.PutEventsRequestEntry{Source: aws.String("aws.s3"), DetailType: &kind, Detail: aws.String(string(detail)), Time: aws.Time(time.Now())})
+	}
+	for _, key := range wanted {
+		put(bucket, "Object Created", key)
+	}
+	put(bucket, "Object Created", "lake/bronze/raw_orders/part-1.parquet")
+	put(bucket, "Object Deleted", "landing/1997q3/orders/orders.csv")
+	put("another-bucket", "Object Created", "landing/1997q3/orders/orders.csv")
+	if _, err := eventbridge.NewFromConfig(d.config()).PutEvents(d.t.Context(), &eventbridge.PutEventsInput{Entries: entries}); err != nil {
+		d.t.Fatal(err)
+	}
+	messages := d.received(len(wanted))
+	var keys []string
+	batch := events.SQSEvent{}
+	for _, m := range messages {
+		triggers, err := event.Parse([]byte(m))
+		if err != nil || len(triggers) != 1 {
+			d.t.Fatalf("%s: %v", m, err)
+		}
+		keys = append(keys, triggers[0].Key)
+		batch.Records = append(batch.Records, events.SQSMessage{MessageId: fmt.Sprint(len(keys)), Body: m})
+	}
+	slices.Sort(keys)
+	slices.Sort(wanted)
+	if !slices.Equal(keys, wanted) {
+		d.t.Errorf("the queue has %q, want %q", keys, wanted)
+	}
+	raw, err := json.Marshal(batch)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	out := filepath.Join(d.t.TempDir(), "answer.json")
+	payload := filepath.Join(d.t.TempDir(), "batch.json")
+	if err := os.WriteFile(payload, raw, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	d.command("aws", "lambda", "invoke", "--function-name", "lakestep-dev-starter", "--qualifier", "live", "--payload", "file://"+payload, out)
+	if answer, err := os.ReadFile(out); err != nil || string(answer) != `{"batchItemFailures":[]}` {
+		d.t.Fatalf("starter: %s, %v", answer, err)
+	}
+	d.command(filepath.Join(root, "bin/lakestep"), "aws", "status", "--state-machine", d.arn, "--wait")
+}
+
+// received takes messages from the queue of events, which holds them back for a while.
+func (d *deployment) received(want int) (bodies []string) {
+	d.t.Helper()
+	queue := d.output("queue_url")
+	for until := time.Now().Add(40 * time.Second); time.Now().Before(until) && len(bodies) < want+1; {
+		out, err := sqs.NewFromConfig(d.config()).ReceiveMessage(d.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &queue, MaxNumberOfMessages: 10, WaitTimeSeconds: 1})
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		for _, m := range out.Messages {
+			bodies = append(bodies, aws.ToString(m.Body))
+		}
+		if len(bodies) >= want && len(out.Messages) == 0 {
+			break
+		}
+	}
+	return bodies
 }

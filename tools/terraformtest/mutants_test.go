@@ -33,8 +33,7 @@ func TestMutants(t *testing.T) {
 		mutants = append(mutants, terraformtest.Mutants(t, schema, filepath.Join(terraformtest.Root(t), "terraform"), filepath.Join("modules", filepath.Base(m)))...)
 	}
 	total := len(mutants)
-	whole := os.Getenv("LAKESTEP_TERRAFORM") != ""
-	if !whole {
+	if !whole() {
 		mutants = spread(mutants, 4)
 	}
 	h := &hunt{schema: schema, stack: all(), verdicts: map[string]string{}, kinds: map[string]string{}}
@@ -53,7 +52,7 @@ func TestMutants(t *testing.T) {
 			t.Errorf("testdata/misses.txt lists %q, which %s finds", name, by)
 		}
 	}
-	if whole {
+	if whole() {
 		for name := range known {
 			if _, there := h.verdicts[name]; !there {
 				t.Errorf("testdata/misses.txt lists %q, which does not exist", name)

@@ -13,6 +13,7 @@ import (
 // The scripts behind make deploy/aws and make destroy/aws: what destroy keeps is what holds data and what opens them, deploy puts the rest back around
 // it, and KEEP_DATA=false leaves nothing. Terraform is the real one, AWS the test provider's account; TestDeploy goes the same way with functions that run.
 func TestScriptsKeepData(t *testing.T) {
+	long(t)
 	s := prod()
 	tree := t.TempDir()
 	terraformtest.Copy(t, tree)

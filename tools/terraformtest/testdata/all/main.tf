@@ -37,6 +37,7 @@ module "lakestep" {
     }
   }
 
+  triggers_enabled = false # so that what says it cannot be left out
   schedule         = "cron(0 2 * * ? *)"
   crawler_tables   = ["silver/others", "gold/others"]
   crawler_schedule = "cron(0 5 * * ? *)"
