@@ -47,6 +47,11 @@ func TestConcurrency(t *testing.T) {
 		s := storetest.Versitygw(t)
 		concurrency(t, place{Endpoint: s.Endpoint, Bucket: s.Bucket(t), Access: s.AccessKey, Secret: s.SecretKey}, nil)
 	})
+	t.Run("moto", func(t *testing.T) {
+		long(t)
+		s := storetest.Moto(t).Atomic(t)
+		concurrency(t, place{Endpoint: s.Endpoint, Bucket: s.Bucket(t), Access: s.AccessKey, Secret: s.SecretKey}, nil)
+	})
 	t.Run("Blob", func(t *testing.T) {
 		long(t)
 		s := storetest.Azurite(t)

@@ -3,12 +3,18 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,6 +70,29 @@ func Moto(t testing.TB, env ...string) Service {
 		resp.Body.Close()
 	}
 	start(t, port, "env", append(env, program, "-H", "127.0.0.1", "-p", port)...)
+	return s
+}
+
+// Atomic gives a moto what S3 has and it lacks: it looks whether an object is there, and then writes it, while others do the same. So writes go through
+// one by one.
+func (s Service) Atomic(t testing.TB) Service {
+	t.Helper()
+	behind, err := url.Parse(s.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = behind.Scheme, behind.Host }}
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // clients that give up are part of tests
+	var one sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			one.Lock()
+			defer one.Unlock()
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	s.Endpoint = server.URL
 	return s
 }
 
