@@ -53,9 +53,31 @@ func TestGenuineProvider(t *testing.T) {
 	if _, err := a.Run(ctx, "destroy", "-auto-approve", "-input=false", "-no-color"); err != nil {
 		t.Fatal(err)
 	}
+	a.checkGone(t)
+}
+
+// checkGone looks for what destroy left.
+func (a applied) checkGone(t *testing.T) {
+	ctx := t.Context()
 	buckets, err := a.s3().ListBuckets(ctx, &s3.ListBucketsInput{})
 	if err != nil || len(buckets.Buckets) > 0 {
-		t.Errorf("after destroy: %v %v", buckets.Buckets, err)
+		t.Errorf("buckets: %v %v", buckets, err)
+	}
+	functions, err := lambda.NewFromConfig(a.config()).ListFunctions(ctx, &lambda.ListFunctionsInput{})
+	if err != nil || len(functions.Functions) > 0 {
+		t.Errorf("functions: %v %v", functions, err)
+	}
+	queues, err := sqs.NewFromConfig(a.config()).ListQueues(ctx, &sqs.ListQueuesInput{})
+	if err != nil || len(queues.QueueUrls) > 0 {
+		t.Errorf("queues: %v %v", queues, err)
+	}
+	machines, err := sfn.NewFromConfig(a.config()).ListStateMachines(ctx, &sfn.ListStateMachinesInput{})
+	if err != nil || len(machines.StateMachines) > 0 {
+		t.Errorf("state machines: %v %v", machines, err)
+	}
+	roles, err := iam.NewFromConfig(a.config()).ListRoles(ctx, &iam.ListRolesInput{})
+	if err != nil || len(roles.Roles) > 0 {
+		t.Errorf("roles: %v %v", roles, err)
 	}
 }
 
@@ -125,7 +147,7 @@ func (a applied) checkFunctions(t *testing.T, outputs map[string]any) {
 			t.Errorf("%s: alias %+v %v", name, alias, err)
 		}
 	}
-	role := strings.TrimPrefix(functions["silver"].(string), "")
+	role := functions["silver"].(string) // they have one name
 	policy, err := iam.NewFromConfig(a.config()).GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &role, PolicyName: aws.String("step")})
 	if err != nil || !strings.Contains(aws.ToString(policy.PolicyDocument), "silver") {
 		t.Errorf("the policy of silver: %+v %v", policy, err)

@@ -18,7 +18,7 @@ import (
 
 // Mutant is a module with one mistake in it.
 type Mutant struct {
-	Kind string // rename, drop, mistype
+	Kind string // rename, drop, mistype, change
 	File string // from the folder terraform: "modules/lake/main.tf"
 	Line int
 	Path string // "aws_s3_bucket.lake.bucket"; the second block of a name is "rule#2"
@@ -32,7 +32,8 @@ func (m Mutant) Name() string { return m.Kind + " " + m.File + " " + m.Path }
 var meta = []string{"count", "for_each", "depends_on", "provider", "lifecycle", "provisioner", "connection"}
 
 // Mutants are all that can be made of the resources and data sources in the .tf files below a folder of the tree: of each argument and each
-// nested block one that is misspelt, one without it, and one with a value that its type does not take.
+// nested block one that is misspelt, one without it, one with a value that its type does not take, and one with another value that it does take (not of
+// what is only read by people).
 func Mutants(t testing.TB, schema *tfprovider.Schema, terraform, below string) (all []Mutant) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(terraform, below, "*.tf"))
@@ -93,6 +94,9 @@ func (m *mutator) body(at string, body *hclsyntax.Body, schema *tfprotov5.Schema
 		for _, s := range schema.Attributes {
 			if s.Name == name {
 				m.add("mistype", at+"."+name, a.NameRange, a.Expr.Range(), wrong(s.Type))
+				if other := changed(s.Type, string(a.Expr.Range().SliceBytes(m.text))); other != "" && !strings.HasSuffix(name, "description") {
+					m.add("change", at+"."+name, a.NameRange, a.Expr.Range(), other)
+				}
 			}
 		}
 	}
@@ -145,4 +149,21 @@ func wrong(t tftypes.Type) string {
 		return `["mutant"]`
 	}
 	return `"mutant"`
+}
+
+// changed is an expression of the same type with another value: of an empty one, too.
+func changed(t tftypes.Type, expr string) string {
+	switch {
+	case t.Is(tftypes.String):
+		return `"x${` + expr + `}"`
+	case t.Is(tftypes.Number):
+		return "(" + expr + ") + 1"
+	case t.Is(tftypes.Bool):
+		return "!(" + expr + ")"
+	case t.Is(tftypes.Map{ElementType: tftypes.String}):
+		return "merge(" + expr + `, { x = "x" })`
+	case t.Is(tftypes.List{}), t.Is(tftypes.Set{}):
+		return "concat(tolist(" + expr + `), ["x"])`
+	}
+	return ""
 }

@@ -145,3 +145,64 @@ output "here" { value = "${data.aws_caller_identity.here.account_id} ${data.aws_
 		t.Errorf("got %q %v", out, err)
 	}
 }
+
+// Things change by an update, or behind Terraform's back: a plan shows it, and apply brings them back.
+func TestChanges(t *testing.T) {
+	account := tfprovider.NewAccount()
+	cli := configured(t, `
+variable "code" {}
+resource "aws_iam_role" "r" {
+  name               = "r"
+  assume_role_policy = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" }, Action = "sts:AssumeRole" }] })
+}
+resource "aws_lambda_function" "f" {
+  function_name    = "f"
+  role             = aws_iam_role.r.arn
+  filename         = "f.zip"
+  source_code_hash = var.code
+  runtime          = "provided.al2023"
+  handler          = "h"
+  publish          = true
+}
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  function_name    = aws_lambda_function.f.function_name
+  function_version = aws_lambda_function.f.version
+}
+`, account)
+	const alias = "arn:aws:lambda:us-east-1:123456789012:function:f:live"
+	apply := func(code, version string) {
+		t.Helper()
+		if _, err := cli.Run(t.Context(), "apply", "-auto-approve", "-no-color", "-var", "code="+code); err != nil {
+			t.Fatal(err)
+		}
+		if a := account.Objects("aws_lambda_alias")[alias]; a["function_version"] != version {
+			t.Fatalf("the alias after code %q: %v, want version %s", code, a, version)
+		}
+		if _, err := cli.Run(t.Context(), "plan", "-detailed-exitcode", "-no-color", "-var", "code="+code); err != nil {
+			t.Fatal("a second plan", err)
+		}
+	}
+	changed := func(want string) {
+		t.Helper()
+		out, err := cli.Run(t.Context(), "plan", "-detailed-exitcode", "-no-color", "-var", "code=two")
+		if err == nil || !strings.Contains(out, want) {
+			t.Fatalf("want %q in the plan: %v %s", want, err, out)
+		}
+	}
+	apply("one", "1")
+	apply("two", "2")
+	if err := account.Change("aws_lambda_alias", alias, "function_version", "1"); err != nil {
+		t.Fatal(err)
+	}
+	changed("aws_lambda_alias.live will be updated in-place")
+	apply("two", "2")
+	if err := account.Remove("aws_lambda_alias", alias); err != nil {
+		t.Fatal(err)
+	}
+	changed("aws_lambda_alias.live will be created")
+	apply("two", "2")
+	if _, err := cli.Run(t.Context(), "destroy", "-auto-approve", "-no-color", "-var", "code=two"); err != nil || len(account.Left()) > 0 {
+		t.Errorf("left %v, %v", account.Left(), err)
+	}
+}
