@@ -54,6 +54,9 @@ func wanted() map[string][]event.Trigger {
 		"eventbridge-schedule.json": {{
 			Kind: event.Schedule, Source: event.EventBridge, Time: at("2026-02-01T02:00:00Z"), ID: "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
 		}},
+		"eventbridge-scheduler.json": {{
+			Kind: event.Schedule, Source: event.EventBridge, ID: "d32c5kddcf5bb8c3", Time: time.Date(2026, 2, 1, 2, 0, 0, 0, time.UTC),
+		}},
 		"eventgrid-blob-created.json":   {grid},
 		"eventgrid-several.json":        {flushed, blob},
 		"eventgrid-validation.json":     nil,
