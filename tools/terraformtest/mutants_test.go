@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,7 +23,8 @@ import (
 
 // TestMutants shows that the checks bite: it makes every mistake of four kinds in every argument of every resource of the modules, one at a time,
 // and wants it found: by `terraform validate` (the schema and the provider's rules), by plan or apply (what must be there, what is known late only), or by the
-// properties in testdata. What nothing finds stands in testdata/misses.txt with the reason. All take minutes: `make test/terraform`. Else a sample is tried.
+// properties in testdata. What nothing finds stands in testdata/misses.txt with the reason. All take minutes: `make test/terraform`. Else a
+// sample is tried, or those of -mutants "drop modules/lake".
 func TestMutants(t *testing.T) {
 	schema := terraformtest.Schema(t)
 	modules, err := filepath.Glob(filepath.Join(terraformtest.Root(t), "terraform", "modules", "*"))
@@ -33,7 +36,11 @@ func TestMutants(t *testing.T) {
 		mutants = append(mutants, terraformtest.Mutants(t, schema, filepath.Join(terraformtest.Root(t), "terraform"), filepath.Join("modules", filepath.Base(m)))...)
 	}
 	total := len(mutants)
-	if !whole() {
+	switch {
+	case *chosen != "":
+		re := regexp.MustCompile(*chosen)
+		mutants = slices.DeleteFunc(mutants, func(m terraformtest.Mutant) bool { return !re.MatchString(m.Name()) })
+	case !whole():
 		mutants = spread(mutants, 3)
 	}
 	h := &hunt{schema: schema, stack: all(), verdicts: map[string]string{}, kinds: map[string]string{}}
@@ -52,7 +59,7 @@ func TestMutants(t *testing.T) {
 			t.Errorf("testdata/misses.txt lists %q, which %s finds", name, by)
 		}
 	}
-	if whole() {
+	if whole() && *chosen == "" {
 		for name := range known {
 			if _, there := h.verdicts[name]; !there {
 				t.Errorf("testdata/misses.txt lists %q, which does not exist", name)
@@ -60,6 +67,8 @@ func TestMutants(t *testing.T) {
 		}
 	}
 }
+
+var chosen = flag.String("mutants", "", "try the mutants whose names match this regular expression")
 
 // spread takes a few of each kind, spread over all.
 func spread(mutants []terraformtest.Mutant, each int) (some []terraformtest.Mutant) {
