@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 
+	"github.com/lakestep/lakestep/shared/awsapi"
 	"github.com/lakestep/lakestep/shared/catalog"
 	"github.com/lakestep/lakestep/shared/fault"
 )
@@ -46,14 +47,14 @@ type Options struct {
 
 // Catalog is a catalog.Catalog in Glue.
 type Catalog struct {
-	client *glue.Client
-	cfg    aws.Config
-	o      Options
+	client  *glue.Client
+	service awsapi.Service
+	o       Options
 }
 
 // New makes a Catalog. Region, credentials and endpoint are in cfg; that they are right shows with the first request.
 func New(cfg aws.Config, o Options) (*Catalog, error) {
-	c := &Catalog{cfg: cfg, o: o}
+	c := &Catalog{o: o, service: awsapi.Service{Name: "glue", Credentials: cfg.Credentials, Timeout: timeout}}
 	for _, layer := range c.layers() {
 		if name := c.database(layer); strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" || name == "" || len(name) > 255 {
 			return nil, fault.New(fault.InvalidInput, "open catalog", "Glue database "+o.Database, "it is no name of a database that Athena takes").
@@ -120,7 +121,7 @@ func (c *Catalog) Register(ctx context.Context, t catalog.Table) (catalog.Change
 				WithHint("the same call may be repeated; see who else writes to this entry, a crawler perhaps")
 		}
 		if err := wait(ctx, try); err != nil {
-			return catalog.Change{}, ended(ctx, "register", t.Name)
+			return catalog.Change{}, awsapi.Ended(ctx, call{op: "register", object: t.Name}.request())
 		}
 	}
 }
@@ -174,7 +175,7 @@ func (c *Catalog) get(ctx context.Context, p place, t catalog.Table) (there *typ
 	err = c.request(ctx, call{"register", t.Name, "glue:GetTable", p.String()}, func(ctx context.Context) error {
 		out, err := c.client.GetTable(ctx, &glue.GetTableInput{DatabaseName: &p.database, Name: &p.table})
 		switch {
-		case answerOf(err).code == codeNotFound:
+		case awsapi.AnswerOf(err).Code == codeNotFound:
 			return nil
 		case err != nil:
 			return err
@@ -194,13 +195,10 @@ func (c *Catalog) create(ctx context.Context, p place, t catalog.Table, want *ty
 			return err
 		})
 	}
-	return c.request(ctx, k, func(ctx context.Context) error {
+	return c.change(ctx, k, func(ctx context.Context) error {
 		_, err := c.client.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: &p.database, TableInput: want})
-		if code := answerOf(err).code; code == codeExists || code == codeConcurrent { // perhaps by our own request whose answer was lost
-			return &lostRace{code}
-		}
 		return err
-	})
+	}, codeExists, codeConcurrent) // perhaps by our own request whose answer was lost
 }
 
 // update replaces what differs. Glue keeps the version before, unless only the state differs: that has no past worth a look, and an account has
@@ -210,13 +208,10 @@ func (c *Catalog) update(ctx context.Context, p place, t catalog.Table, there *t
 		return nil
 	}
 	in := &glue.UpdateTableInput{DatabaseName: &p.database, TableInput: merged(there, want), SkipArchive: &skipArchive, VersionId: there.VersionId}
-	return c.request(ctx, call{"register", t.Name, "glue:UpdateTable", p.String()}, func(ctx context.Context) error {
+	return c.change(ctx, call{"register", t.Name, "glue:UpdateTable", p.String()}, func(ctx context.Context) error {
 		_, err := c.client.UpdateTable(ctx, in)
-		if code := answerOf(err).code; code == codeConcurrent || code == codeNotFound {
-			return &lostRace{code}
-		}
 		return err
-	})
+	}, codeConcurrent, codeNotFound)
 }
 
 // owned refuses an entry that is not of this lake.
@@ -270,7 +265,7 @@ func (c *Catalog) undeclared(ctx context.Context, database string, d catalog.Dec
 		err := c.request(ctx, call{"prune", "pipeline " + d.Pipeline, "glue:GetTables", database}, func(ctx context.Context) error {
 			out, err := c.client.GetTables(ctx, &glue.GetTablesInput{DatabaseName: &database, NextToken: next})
 			switch {
-			case answerOf(err).code == codeNotFound:
+			case awsapi.AnswerOf(err).Code == codeNotFound:
 				next = nil
 				return nil
 			case err != nil:
@@ -298,7 +293,7 @@ func (c *Catalog) remove(ctx context.Context, p place, table string) error {
 	}
 	return c.request(ctx, call{"prune", table, "glue:DeleteTable", p.String()}, func(ctx context.Context) error {
 		_, err := c.client.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: &p.database, Name: &p.table})
-		if answerOf(err).code == codeNotFound { // by another, or by our own request whose answer was lost
+		if awsapi.AnswerOf(err).Code == codeNotFound { // by another, or by our own request whose answer was lost
 			return nil
 		}
 		return err
