@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
+	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/host"
 	"github.com/lakestep/lakestep/shared/host/stepfunctions"
@@ -42,9 +42,9 @@ func (o *awsOptions) open(ctx context.Context) (*stepfunctions.Machine, error) {
 		return nil, fault.New(fault.InvalidInput, "read", "--state-machine "+o.machine, "it is no ARN of a state machine").
 			WithHint("--state-machine \"$(terraform -chdir=terraform/examples/dev output -raw state_machine_arn)\"")
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithDefaultRegion(parts[3]))
+	cfg, err := compose.AWS(ctx, o.machine, parts[3])
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open", "AWS", "configuration: %w", err).WithHint("check ~/.aws/config and AWS_PROFILE")
+		return nil, err
 	}
 	return stepfunctions.New(cfg, o.machine), nil
 }

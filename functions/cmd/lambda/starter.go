@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/uuid"
 
 	"github.com/lakestep/lakestep/functions/cmd/internal/compose"
@@ -28,9 +27,9 @@ func openStarter(ctx context.Context, s settings) (step.Handler, error) {
 	if s.StateMachine == "" {
 		return nil, fault.New(fault.InvalidInput, "read setting", "LAKESTEP_STATE_MACHINE", "it is not set").WithHint("set it in terraform/ and apply")
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := compose.AWS(ctx, starterName, "")
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open", starterName, "configuration of AWS: %w", err)
+		return nil, err
 	}
 	lake, err := compose.OpenStore(ctx, s.Lake)
 	if err != nil {

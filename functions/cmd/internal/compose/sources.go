@@ -10,7 +10,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/lakestep/lakestep/shared/connector"
 	"github.com/lakestep/lakestep/shared/connector/files"
@@ -67,7 +66,7 @@ var secrets = sync.OnceValue(func() *secret.Resolver {
 	return secret.New(secret.Options{Now: time.Now, Stores: map[string]secret.Store{
 		secret.Env: env.New(os.LookupEnv),
 		secret.SecretsManager: &lazySecrets{open: func(ctx context.Context) (secret.Store, error) {
-			cfg, err := config.LoadDefaultConfig(ctx)
+			cfg, err := AWS(ctx, "secrets", "")
 			return secretsmanager.New(cfg), err
 		}},
 		secret.KeyVault: &lazySecrets{open: func(context.Context) (secret.Store, error) {

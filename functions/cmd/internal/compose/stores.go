@@ -10,7 +10,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
-	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/store"
@@ -59,9 +58,9 @@ func OpenStore(ctx context.Context, name string) (store.Store, error) {
 }
 
 func openS3(ctx context.Context, u *url.URL, path string) (store.Store, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := AWS(ctx, Displayed(u.String()), "")
 	if err != nil {
-		return nil, fault.New(fault.InvalidInput, "open store", Displayed(u.String()), "configuration of AWS: %w", err).WithHint("check ~/.aws/config and AWS_PROFILE")
+		return nil, err
 	}
 	o := s3.Options{Bucket: u.Host}
 	for key, values := range u.Query() {
