@@ -62,6 +62,8 @@ type stateMachineRun struct {
 	express  bool
 	name     string
 	parallel int
+
+	exitStatus bool
 }
 
 func stateMachineRunCommand(io func() streams) *cobra.Command {
@@ -84,8 +86,8 @@ LAKESTEP_RETRY_COUNT and LAKESTEP_FUNCTION in its environment tell what it is ca
 arn:aws:states:::lambda:invoke calls it (the command gets the Payload, and its result comes as Payload), for ${Name} by Name. *=COMMAND is for
 all others. builtin:identity answers with the input.
 
-Exit codes: 0 the execution succeeded, 10 it failed or timed out, 6 it was stopped (all with the document); 2 the definition, the input or a --task
-cannot be used (nothing on stdout, what is wrong on stderr).`,
+Exit codes: 0 the execution came to its end, and status says to which; with --exit-status 10 when it failed or timed out. 6 it was stopped, with the
+document too. 2 the definition, the input or a --task cannot be used (nothing on stdout, what is wrong on stderr).`,
 		Example: "  lakestep statemachine run order.asl.json --input order.json --task '*=builtin:identity' --fast\n" +
 			"  echo '{\"n\": 1}' | lakestep statemachine run order.asl.json --input - --task 'charge=python3 charge.py' --task arn:aws:states:::sns:publish=./publish.sh",
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), io(), c.InOrStdin(), args[0]) },
@@ -96,6 +98,7 @@ cannot be used (nothing on stdout, what is wrong on stderr).`,
 	f.BoolVar(&o.fast, "fast", false, "let the time of Wait states and of delays before retries pass at once")
 	f.BoolVar(&o.express, "express", false, "as an Express workflow: $$.Execution has no RedriveCount")
 	f.StringVar(&o.name, "name", "", "name of the execution; random functions and jitter give the same for one name (default: a random one)")
+	f.BoolVar(&o.exitStatus, "exit-status", false, "exit with 10 when the execution failed or timed out")
 	f.IntVar(&o.parallel, "parallel", 16, "commands at once")
 	return c
 }
@@ -141,12 +144,15 @@ func (o *stateMachineRun) run(ctx context.Context, s streams, stdin io.Reader, d
 		return err
 	}
 	switch result.Status {
-	case asl.Succeeded:
-		return nil
 	case asl.Aborted:
 		return errReported{exitCode(fault.New(fault.Unavailable, "run", o.name, "interrupted"))}
+	case asl.Succeeded:
+	default:
+		if o.exitStatus {
+			return errReported{exitEnded}
+		}
 	}
-	return errReported{exitEnded}
+	return nil
 }
 
 func (o *stateMachineRun) readInput(stdin io.Reader) (json.RawMessage, error) {

@@ -41,7 +41,7 @@ const exitCodes = `Exit codes:
   7  another run of the pipeline is active
   8  a table was refused: damaged, or needs a feature that lakestep lacks
   9  table check found damage
-  10 statemachine run: the execution failed or timed out`
+  10 statemachine run --exit-status: the execution failed or timed out`
 
 // exitBusy is what fault kinds cannot say.
 const exitBusy = 7
