@@ -110,6 +110,9 @@ func (a applied) checkBucket(t *testing.T, bucket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(ages.Rules) != 5 {
+		t.Errorf("%d rules of age", len(ages.Rules))
+	}
 	var landing *types.LifecycleRule
 	for _, r := range ages.Rules {
 		if aws.ToString(r.ID) == "landing-files-age" {

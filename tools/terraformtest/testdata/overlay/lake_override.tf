@@ -36,5 +36,33 @@ resource "aws_s3_bucket" "lake" {
     noncurrent_version_expiration {
       days = var.noncurrent_days
     }
+    expiration {
+      expired_object_delete_marker = true
+    }
+  }
+
+  lifecycle_rule {
+    id      = "removed-by-tag"
+    enabled = true
+    prefix  = "${var.lake_prefix}/"
+    tags    = { lakestep = "removed" }
+    expiration {
+      days = var.removed_days
+    }
+  }
+
+  lifecycle_rule {
+    id                                     = "incomplete-uploads"
+    enabled                                = true
+    abort_incomplete_multipart_upload_days = 2
+  }
+
+  lifecycle_rule {
+    id      = "athena-results"
+    enabled = true
+    prefix  = "${var.athena_prefix}/"
+    expiration {
+      days = 7
+    }
   }
 }
