@@ -51,6 +51,10 @@ func TestStorm(t *testing.T) {
 	if len(runs) != 1 {
 		t.Fatalf("%d executions", len(runs))
 	}
+	if r := c.wait(aws.ToString(runs[0].ExecutionArn)); r.Status != "SUCCEEDED" {
+		t.Fatalf("%+v\n%s", r, c.logs())
+	}
+	w.run(told[0]) // a history has what each run saw: both take in the same at once
 	c.land(filepath.Join(shop, "landing"), "batch-2")
 	batches := make(chan []json.RawMessage)
 	var wg sync.WaitGroup
