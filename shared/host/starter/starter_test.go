@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -73,12 +74,20 @@ func (m *machine) Start(_ context.Context, name string, input []byte) (bool, err
 
 // overlapping tells how many executions began while another one was on.
 func (m *machine) overlapping() (n int) {
-	for i := 1; i < len(m.runs); i++ {
-		if m.runs[i].began.Before(m.runs[i-1].end) {
+	runs := m.all()
+	for i := 1; i < len(runs); i++ {
+		if runs[i].began.Before(runs[i-1].end) {
 			n++
 		}
 	}
 	return n
+}
+
+// all gives the executions so far.
+func (m *machine) all() []*run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.runs)
 }
 
 // world is a starter, its machine, and the notes in the lake.
@@ -153,13 +162,13 @@ func TestStorm(t *testing.T) {
 			}
 			w.wg.Wait()
 			time.Sleep(time.Hour)
-			if n := len(w.runs); n < 2 || n > 10 {
+			if n := len(w.all()); n < 2 || n > 10 {
 				t.Errorf("seed %d: %d runs", seed, n)
 			}
 			if n := w.overlapping(); n > 0 {
 				t.Errorf("seed %d: %d runs began while another one was on", seed, n)
 			}
-			if began := w.runs[len(w.runs)-1].began; began.Before(last) {
+			if began := w.all()[len(w.all())-1].began; began.Before(last) {
 				t.Errorf("seed %d: the last run began %v before the last event", seed, last.Sub(began))
 			}
 			if n := w.left(); n > 0 {
@@ -174,7 +183,7 @@ func TestOneAtATime(t *testing.T) {
 		w := newWorld(t, time.Minute, 0)
 		first := landed()
 		time.Sleep(10 * time.Second)
-		if out := w.deliver(first); out.Status != starter.Started || w.runs[0].input.ID != first.ID {
+		if out := w.deliver(first); out.Status != starter.Started || w.all()[0].input.ID != first.ID {
 			t.Fatalf("%+v", out)
 		}
 		if out := w.deliver(first); out.Status != starter.Covered {
@@ -186,8 +195,8 @@ func TestOneAtATime(t *testing.T) {
 			t.Errorf("during a run: %+v, %d notes", out, w.left())
 		}
 		time.Sleep(5 * time.Minute)
-		if len(w.runs) != 2 || w.runs[1].input.ID != during.ID || w.left() != 0 {
-			t.Errorf("%d runs, %d notes", len(w.runs), w.left())
+		if len(w.all()) != 2 || w.all()[1].input.ID != during.ID || w.left() != 0 {
+			t.Errorf("%d runs, %d notes", len(w.all()), w.left())
 		}
 		for _, again := range []event.Trigger{first, during} {
 			if out := w.deliver(again); out.Status != starter.Covered {
@@ -213,8 +222,8 @@ func TestJustBeforeARun(t *testing.T) {
 		w.deliver(first)
 		w.deliver(other)
 		time.Sleep(5 * time.Minute)
-		if len(w.runs) != 2 || w.left() != 0 {
-			t.Errorf("%d runs, %d notes", len(w.runs), w.left())
+		if len(w.all()) != 2 || w.left() != 0 {
+			t.Errorf("%d runs, %d notes", len(w.all()), w.left())
 		}
 	})
 }
@@ -235,8 +244,8 @@ func TestDown(t *testing.T) {
 			t.Errorf("without a time, during a run: %+v", out)
 		}
 		time.Sleep(5 * time.Minute)
-		if len(w.runs) != 2 || w.left() != 0 {
-			t.Errorf("%d runs, %d notes", len(w.runs), w.left())
+		if len(w.all()) != 2 || w.left() != 0 {
+			t.Errorf("%d runs, %d notes", len(w.all()), w.left())
 		}
 	})
 }
