@@ -3,9 +3,9 @@ package fail
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/lakestep/lakestep/shared/engine"
+	"github.com/lakestep/lakestep/shared/fault"
 	"github.com/lakestep/lakestep/shared/lake"
 	"github.com/lakestep/lakestep/shared/ledger"
 	"github.com/lakestep/lakestep/shared/step"
@@ -34,19 +34,7 @@ type Output struct {
 func New(l *lake.Lake, e *engine.Engine) step.Step {
 	book := &ledger.Ledger{Lake: l, Engine: e}
 	return step.New("fail", func(ctx context.Context, in Input) (Output, error) {
-		out, err := book.Close(ctx, in.Run, &ledger.Error{Error: in.Error.Error, Cause: text(in.Error.Cause)})
+		out, err := book.Close(ctx, in.Run, &ledger.Error{Error: in.Error.Error, Cause: fault.CauseOf(in.Error.Cause)})
 		return Output{Run: in.Run, Status: out.Status}, err
 	})
-}
-
-// text takes what a step said out of what Step Functions makes of a Lambda function's error: {"errorMessage": text, "errorType": name, ...}. Any other
-// cause stays as it is.
-func text(cause string) string {
-	var answer struct {
-		Message *string `json:"errorMessage"`
-	}
-	if json.Unmarshal([]byte(cause), &answer) != nil || answer.Message == nil {
-		return cause
-	}
-	return *answer.Message
 }

@@ -53,3 +53,13 @@ func TestKindsAreAllThere(t *testing.T) {
 		t.Error("the retryable kinds are Throttled and Unavailable, of 8")
 	}
 }
+
+func TestCauseOf(t *testing.T) {
+	for cause, want := range map[string]string{
+		`{"errorMessage": "lost", "errorType": "Stale"}`: "lost", `{"errorMessage": ""}`: "", " plain": " plain", `{"op": "commit"}`: `{"op": "commit"}`, `"text"`: `"text"`,
+	} {
+		if got := fault.CauseOf(cause); got != want {
+			t.Errorf("%s: %q, want %q", cause, got, want)
+		}
+	}
+}

@@ -199,7 +199,7 @@ func follow(ctx context.Context, s streams, m *stepfunctions.Machine, name strin
 
 // tell says how an execution stands, and gives the exit code that the same end has on this machine.
 func tell(s streams, r stepfunctions.Result) error {
-	r.Cause = stepfunctions.Text(r.Cause)
+	r.Cause = fault.CauseOf(r.Cause)
 	if s.json {
 		if err := printJSON(s, r); err != nil {
 			return err

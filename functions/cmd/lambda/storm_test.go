@@ -115,7 +115,7 @@ func TestFailure(t *testing.T) {
 	c.function("silver", "LAKESTEP_LAKE=s3://no-such-bucket/lake")
 	first := aws.ToString(c.deliver(told...)[0].ExecutionArn)
 	r := c.wait(first)
-	if r.Status != "FAILED" || r.Error != string(fault.InvalidInput) || !strings.Contains(stepfunctions.Text(r.Cause), "no-such-bucket") {
+	if r.Status != "FAILED" || r.Error != string(fault.InvalidInput) || !strings.Contains(fault.CauseOf(r.Cause), "no-such-bucket") {
 		t.Fatalf("%+v\n%s", r, c.logs())
 	}
 	if runs := c.deliver(c.ended(r)); len(runs) != 1 {

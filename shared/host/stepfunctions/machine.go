@@ -156,14 +156,3 @@ func (m *Machine) request(op, action string) awsapi.Request {
 		},
 	}
 }
-
-// Text takes what a step said out of the cause of an execution's error, which may be that of a Lambda function: {"errorMessage": text, ...}.
-func Text(cause string) string {
-	var answer struct {
-		Message *string `json:"errorMessage"`
-	}
-	if json.Unmarshal([]byte(cause), &answer) != nil || answer.Message == nil {
-		return cause
-	}
-	return *answer.Message
-}
