@@ -27,12 +27,12 @@ test/long: ## the long tests, with Spark; the race detector; a minute of each fu
 	@tools/test.sh long
 
 test/terraform: ## the modules: every mutant of them, and the genuine AWS provider (built once) against moto; half an hour
-	@tools/need.sh test
+	@tools/need.sh terraform
 	@tools/setup.sh terraform
 	@tools/test.sh terraform
 
 test/aws: build package/aws ## the package in AWS's own Lambda emulator; make deploy/aws, runs, update, rollback and make destroy/aws against moto; half an hour
-	@tools/need.sh test
+	@tools/need.sh aws
 	@tools/setup.sh aws
 	@tools/test.sh aws
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what must be installed on this machine: `need.sh build` for building and running lakestep, `need.sh test`
-# for the tests as well, `need.sh long` for the long tests, which run Spark. For all that is missing it prints one line that installs it on Debian
+# for the tests as well, `need.sh long` for the long tests, which run Spark, `need.sh terraform` and `need.sh aws` for make test/terraform and test/aws. For all that is missing it prints one line that installs it on Debian
 # and Ubuntu, and a hint for what just some tests would like to have.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,6 +45,12 @@ if [ "$mode" = long ]; then
 	need "java 17" openjdk-17-jre-headless java_ok
 	need maven maven have mvn
 fi
+
+case "$mode" in terraform | aws)
+	need "terraform 1.9 (https://developer.hashicorp.com/terraform/install)" "" have terraform
+	;;
+esac
+[ "$mode" != aws ] || need "the aws command" awscli have aws
 
 # Without these the tests pass too, but leave something out; tools/test.sh lists that in the end.
 postgres_ok() { [ -n "${LAKESTEP_TEST_POSTGRES:-}" ] || have initdb || ls -d /usr/lib/postgresql/*/bin/initdb; }

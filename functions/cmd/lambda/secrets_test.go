@@ -66,7 +66,7 @@ bronze:
 	if n := c.count("bronze.raw_orders"); n != 30 {
 		t.Errorf("%d rows, want 30", n)
 	}
-	c.noSecrets(payloads, append(canaries, c.s3.SecretKey)...)
+	c.noSecrets(payloads, 5, append(canaries, c.s3.SecretKey)...)
 }
 
 // runByHand starts an execution that must succeed, and gives all payloads between its states.
